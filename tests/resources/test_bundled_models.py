@@ -149,7 +149,7 @@ def test_tensorrt_rtx_builds_it(name: str) -> None:
 
 
 def test_quantized_with_the_calibration_inputs_it_stays_right_and_builds(tmp_path: Path) -> None:
-    class Images(CalibrationDataReader):
+    class Images(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
             with np.load(resources.model("digits_calib.npz")) as data:
                 self._batches = iter(np.split(data["input"], 4))
