@@ -1,0 +1,80 @@
+"""What makes a graph unusable (a Fault) and what is only doubtful (a Problem): one pass at opening."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.graph import Graph, Problem, reads
+from graftwerk.backend.graph.index import ordered, topological
+
+_STANDARD = ("", "ai.onnx")
+
+
+def check(graph: Graph) -> tuple[Problem, ...]:
+    """Problems of a graph that can be worked on.
+
+    Raises Fault for what can't: a tensor that nothing makes, a cycle, an operator set that the installed onnx does
+    not know.
+    """
+    _check_opset(graph)
+    _check_tensors(graph)
+    found = list(graph.problems)
+    if not ordered(graph.nodes, graph.producers, graph.nodes):
+        topological(graph.nodes, graph.producers, list(graph.nodes))
+        hint = "onnx.checker refuses that; an edit of these nodes puts them in order"
+        found.append(Problem("The nodes are not in topological order", hint=hint))
+    found.extend(_names(graph))
+    found.extend(_unknown_operators(graph))
+    return tuple(found)
+
+
+def _check_opset(graph: Graph) -> None:
+    version, newest = graph.opset(), onnx.defs.onnx_opset_version()
+    if version is not None and version > newest:
+        raise Fault(
+            f"The model uses opset {version}; the installed onnx {onnx.__version__} knows opsets up to {newest}",
+            "opset_import",
+            "Update onnx, or export the model with an older opset",
+        )
+    standard = any(node.domain in _STANDARD for node in graph.nodes.values())
+    if version is None and standard and graph.model.ir_version >= 3:
+        raise Fault("The model names no version of the standard operator set", "opset_import", "Export it again")
+
+
+def _check_tensors(graph: Graph) -> None:
+    known = {info.name for info in graph.inputs} | graph.initializers.keys() | graph.producers.keys()
+    known |= {sparse.values.name for sparse in graph.skeleton.sparse_initializer}
+    for node, record in graph.nodes.items():
+        for tensor in reads(record):
+            if tensor not in known:
+                raise Fault(
+                    f"{record.op_type} reads the tensor {tensor!r}, which nothing makes",
+                    graph.ref(node),
+                    "The file is incomplete, or a part of it was cut off",
+                )
+    for info in graph.outputs:
+        if info.name not in known:
+            raise Fault("This graph output is made by nothing", info.name, "The file is incomplete")
+
+
+def _names(graph: Graph) -> Iterator[Problem]:
+    for name, owners in graph.names.items():
+        if len(owners) > 1:
+            yield Problem(f"{len(owners)} nodes have this name", name, "They are told apart by their outputs")
+    if not graph.skeleton.name:
+        yield Problem("The graph has no name", hint="onnx.checker and some tools refuse it")
+
+
+def _unknown_operators(graph: Graph) -> Iterator[Problem]:
+    version = graph.opset() or 1
+    local = {(function.domain, function.name) for function in graph.functions}
+    seen: set[str] = set()
+    for node, record in graph.nodes.items():
+        if record.domain not in _STANDARD or record.op_type in seen or (record.domain, record.op_type) in local:
+            continue
+        seen.add(record.op_type)
+        if not onnx.defs.has(record.op_type, version, ""):
+            yield Problem(f"{record.op_type} is not an operator of opset {version}", graph.ref(node))

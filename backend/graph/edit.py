@@ -1,0 +1,336 @@
+"""The transaction: the only way to a new revision. Records are replaced, never changed; the rest is shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, ValueInfoProto
+
+from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.graph import Graph, NodeId, bodies, reads, revisions
+from graftwerk.backend.graph.index import Index, topological
+from graftwerk.backend.graph.tensors import Initializer
+from graftwerk.backend.graph.types import TensorType
+
+Attributes = Mapping[str, Any] | Iterable[AttributeProto]
+
+
+class Edit:
+    """One change of a graph under way. Reads answer for the graph as it is so far; `commit` makes the new revision.
+
+    An Edit that is dropped has changed nothing.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.base = graph
+        self.nodes: dict[NodeId, NodeProto] = dict(graph.nodes)
+        self.inputs: list[ValueInfoProto] = list(graph.inputs)
+        self.outputs: list[ValueInfoProto] = list(graph.outputs)
+        self.initializers: dict[str, Initializer] = dict(graph.initializers)
+        self.value_infos: dict[str, ValueInfoProto] = dict(graph.value_infos)
+        self.functions: list[FunctionProto] = list(graph.functions)
+        self._types: dict[str, TensorType] | None = None
+        self._index = Index(graph.producers, graph.users, graph.names)
+        self._model: ModelProto | None = None
+        self._next = graph.next_id
+        self._after: dict[NodeId, int] = {}
+        self._touched: set[NodeId] = set()
+        self._incomplete = graph.incomplete
+
+    # Reading
+
+    def producer(self, tensor: str) -> NodeId | None:
+        return self._index.producers.get(tensor)
+
+    def consumers(self, tensor: str) -> tuple[NodeId, ...]:
+        return self._index.users.get(tensor, ())
+
+    def is_output(self, tensor: str) -> bool:
+        return any(info.name == tensor for info in self.outputs)
+
+    def defines(self, tensor: str) -> bool:
+        made = tensor in self._index.producers or tensor in self.initializers
+        return made or any(info.name == tensor for info in self.inputs)
+
+    def type_of(self, tensor: str) -> TensorType | None:
+        weight = self.initializers.get(tensor)
+        if weight is not None:
+            return TensorType(weight.dtype, weight.dims)
+        if self._types is not None and tensor in self._types:
+            return self._types[tensor]
+        return self.base.type_of(tensor)
+
+    def fresh_tensor(self, base: str) -> str:
+        """A tensor name that is not in use: `base`, or `base_1`, `base_2` …"""
+        return _fresh(base, lambda name: self.defines(name) or name in self._index.users or self.is_output(name))
+
+    def fresh_node(self, base: str) -> str:
+        return _fresh(base, self._index.names.__contains__)
+
+    # Nodes
+
+    def add_node(
+        self,
+        op_type: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        *,
+        name: str = "",
+        domain: str = "",
+        attributes: Attributes = (),
+        metadata: Mapping[str, str] | None = None,
+    ) -> NodeId:
+        """Adds a node; `commit` finds its place in the order. Raises Fault where an output is made already."""
+        record = NodeProto(op_type=op_type, domain=domain, name=name, input=inputs, output=outputs)
+        record.attribute.extend(_attributes(attributes))
+        for key, value in (metadata or {}).items():
+            record.metadata_props.add(key=key, value=value)
+        return self.add_record(record)
+
+    def add_record(self, record: NodeProto) -> NodeId:
+        """Adds a record that the caller made and will not change."""
+        for output in record.output:
+            if output and output not in self._index.producers and self.defines(output):
+                raise Fault("The tensor exists already", output, "Choose another name")
+        node = self._next
+        self._next += 1
+        self._index.add(node, record)
+        self.nodes[node] = record
+        self._touched.add(node)
+        return node
+
+    def replace_node(
+        self,
+        node: NodeId,
+        *,
+        op_type: str | None = None,
+        domain: str | None = None,
+        name: str | None = None,
+        inputs: Sequence[str] | None = None,
+        outputs: Sequence[str] | None = None,
+        attributes: Attributes | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Puts a new record in a node's place; what is not given stays as it is."""
+        record = NodeProto()
+        record.CopyFrom(self.nodes[node])
+        for field, value in (("op_type", op_type), ("domain", domain), ("name", name)):
+            if value is not None:
+                setattr(record, field, value)
+        for repeated, values in (("input", inputs), ("output", outputs)):
+            if values is not None:
+                record.ClearField(repeated)
+                getattr(record, repeated).extend(values)
+        if attributes is not None:
+            record.ClearField("attribute")
+            record.attribute.extend(_attributes(attributes))
+        if metadata is not None:
+            record.ClearField("metadata_props")
+            for key, text in metadata.items():
+                record.metadata_props.add(key=key, value=text)
+        self.replace_record(node, record)
+
+    def replace_record(self, node: NodeId, record: NodeProto) -> None:
+        """As `replace_node`, with a record that the caller made and will not change."""
+        self._index.remove(node, self.nodes[node])
+        self._index.add(node, record)
+        self.nodes[node] = record
+        self._touched.add(node)
+
+    def remove_node(self, node: NodeId) -> None:
+        """Removes a node; its outputs have no producer then, which `commit` refuses where something reads them."""
+        record = self.nodes.pop(node)
+        self._index.remove(node, record)
+        self._touched.add(node)
+
+    def rewire(self, old: str, new: str, only: Iterable[NodeId] | None = None) -> None:
+        """Lets the consumers of a tensor (all, or those given) read another one, in their nested bodies too.
+
+        Graph outputs keep their name: see `rename_tensor` and `set_outputs`.
+        """
+        for node in tuple(self.consumers(old)) if only is None else tuple(only):
+            self.replace_record(node, _renamed(self.nodes[node], {old: new}, outputs=False))
+
+    def rename_tensor(self, old: str, new: str) -> None:
+        """Renames a tensor wherever it is made, read, declared or put out. Raises Fault where the name is in use."""
+        if self.defines(new):
+            raise Fault("The tensor exists already", new, "Choose another name")
+        made = self.producer(old)
+        for node in dict.fromkeys([*self.consumers(old), *([] if made is None else [made])]):
+            self.replace_record(node, _renamed(self.nodes[node], {old: new}, outputs=True))
+        if old in self.initializers:
+            self.initializers = {
+                (new if name == old else name): (weight.renamed(new) if name == old else weight)
+                for name, weight in self.initializers.items()
+            }
+        if old in self.value_infos:
+            self.value_infos[new] = _named(self.value_infos.pop(old), new)
+        self.inputs = [_named(info, new) if info.name == old else info for info in self.inputs]
+        self.outputs = [_named(info, new) if info.name == old else info for info in self.outputs]
+        known = self.type_of(old)
+        if known is not None:
+            self.set_type(new, known)
+
+    # Tensors
+
+    def set_initializer(self, value: Initializer | NDArray[np.generic], name: str = "") -> str:
+        """Adds or replaces a weight and returns its name; an array needs a `name`."""
+        weight = value if isinstance(value, Initializer) else Initializer.from_array(value, name)
+        if weight.name in self._index.producers:
+            raise Fault("A node makes this tensor", weight.name, "Choose another name")
+        self.initializers[weight.name] = weight
+        return weight.name
+
+    def remove_initializer(self, name: str) -> None:
+        del self.initializers[name]
+
+    def set_inputs(self, infos: Iterable[ValueInfoProto]) -> None:
+        self.inputs = list(infos)
+
+    def set_outputs(self, infos: Iterable[ValueInfoProto]) -> None:
+        self.outputs = list(infos)
+
+    def set_type(self, tensor: str, kind: TensorType) -> None:
+        """Says what a new tensor is, until shape inference has run again."""
+        if self._types is None:
+            self._types = dict(self.base.types)
+        self._types[tensor] = kind
+
+    def declare(self, info: ValueInfoProto) -> None:
+        """Declares a tensor's type in the file, for what inference can't find (behind a plugin node)."""
+        self.value_infos[info.name] = info
+
+    def forget_types(self) -> None:
+        """Drops all inferred types and the file's own declarations inside the graph: the edit makes them wrong."""
+        self._types = {}
+        self.value_infos = {}
+
+    # Model
+
+    @property
+    def model(self) -> ModelProto:
+        """The model's header, to be changed; a copy of this edit's own."""
+        if self._model is None:
+            self._model = ModelProto()
+            self._model.CopyFrom(self.base.model)
+        return self._model
+
+    def require_opset(self, domain: str, version: int) -> None:
+        """Imports an operator set if the model does not import it."""
+        if all(entry.domain != domain for entry in (self._model or self.base.model).opset_import):
+            self.model.opset_import.add(domain=domain, version=version)
+
+    def mark_incomplete(self, reason: Reason) -> None:
+        """Says that the edit leaves a model which can't run as it is."""
+        self._incomplete = reason
+
+    def commit(self) -> Graph:
+        """The new revision. Raises Fault where a tensor that is read or put out has no producer, or for a cycle."""
+        base = self.base
+        self._check_tensors()
+        known = self._types if self._types is not None else base.types
+        return replace(
+            base, nodes=self._in_order(), inputs=tuple(self.inputs), outputs=tuple(self.outputs),
+            initializers=self.initializers, value_infos=self.value_infos, functions=tuple(self.functions),
+            model=self._model or base.model, producers=self._index.producers, users=self._index.users,
+            names=self._index.names, next_id=self._next, types=known, incomplete=self._incomplete,
+            touched=frozenset(self._touched), revision=next(revisions), parent=base.revision,
+        )  # fmt: skip
+
+    def _check_tensors(self) -> None:
+        sparse = {tensor.values.name for tensor in self.base.skeleton.sparse_initializer}
+        for node in self._suspects():
+            for tensor in reads(self.nodes[node]):
+                if not self.defines(tensor) and tensor not in sparse:
+                    record = self.nodes[node]
+                    raise Fault(f"{record.op_type} would read {tensor!r}, which nothing makes then", record.name)
+        for info in self.outputs:
+            if not self.defines(info.name):
+                raise Fault("Nothing would make this graph output then", info.name, "Change the outputs first")
+
+    def _suspects(self) -> set[NodeId]:
+        """Nodes whose inputs the edit may have taken away: the touched ones, and readers of what is gone."""
+        gone = [output for node in self._touched if node in self.base.nodes for output in self.base.nodes[node].output]
+        gone += self.base.initializers.keys() - self.initializers.keys()
+        if self.inputs != list(self.base.inputs):
+            gone += [info.name for info in self.base.inputs]
+        suspects = {node for node in self._touched if node in self.nodes}
+        for tensor in gone:
+            suspects.update(self.consumers(tensor))
+        return suspects
+
+    def _in_order(self) -> dict[NodeId, NodeProto]:
+        """Untouched nodes keep their order; a new node comes right after the last of its producers."""
+        changed = [node for node in self._touched if node in self.nodes]
+        if not changed:
+            return self.nodes
+        kept = [node for node in self.nodes if node in self.base.nodes]
+        place: dict[NodeId, tuple[int, int]] = {node: (at, 0) for at, node in enumerate(kept)}
+        for node in self.nodes:
+            if node not in place:
+                makers = (self.producer(tensor) for tensor in reads(self.nodes[node]))
+                last = max((place[made][0] for made in makers if made in place), default=-1)
+                place[node] = (last, node)
+        order = kept if len(kept) == len(self.nodes) else sorted(place, key=place.__getitem__)
+        if not self._sound(changed, place):
+            order = topological(self.nodes, self._index.producers, order)
+        if len(kept) == len(self.nodes) and order is kept:
+            return self.nodes
+        return {node: self.nodes[node] for node in order}
+
+    def _sound(self, changed: Iterable[NodeId], place: Mapping[NodeId, tuple[int, int]]) -> bool:
+        for node in changed:
+            at = place[node]
+            for tensor in reads(self.nodes[node]):
+                made = self.producer(tensor)
+                if made is not None and place[made] >= at:
+                    return False
+            if any(place[user] <= at for output in self.nodes[node].output for user in self.consumers(output)):
+                return False
+        return True
+
+
+def _fresh(base: str, taken: Callable[[str], bool]) -> str:
+    name, number = base, 0
+    while taken(name):
+        number += 1
+        name = f"{base}_{number}"
+    return name
+
+
+def _attributes(attributes: Attributes) -> list[AttributeProto]:
+    if isinstance(attributes, Mapping):
+        return [onnx.helper.make_attribute(key, value) for key, value in attributes.items()]
+    return list(attributes)
+
+
+def _named(info: ValueInfoProto, name: str) -> ValueInfoProto:
+    copy = ValueInfoProto()
+    copy.CopyFrom(info)
+    copy.name = name
+    return copy
+
+
+def _renamed(record: NodeProto, names: Mapping[str, str], outputs: bool) -> NodeProto:
+    """A copy of a record that reads (and with `outputs` makes) tensors under other names, in its bodies too."""
+    copy = NodeProto()
+    copy.CopyFrom(record)
+    for at, name in enumerate(copy.input):
+        copy.input[at] = names.get(name, name)
+    if outputs:
+        for at, name in enumerate(copy.output):
+            copy.output[at] = names.get(name, name)
+    for _, body in bodies(copy):
+        inner = {name for node in body.node for name in node.output} | {info.name for info in body.input}
+        inner |= {tensor.name for tensor in body.initializer}
+        visible = {old: new for old, new in names.items() if old not in inner}
+        for node in body.node:
+            node.CopyFrom(_renamed(node, visible, outputs=False))
+        for info in body.output:
+            info.name = visible.get(info.name, info.name)
+    return copy

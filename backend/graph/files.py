@@ -1,0 +1,192 @@
+"""Opening and saving models: binary, text and JSON forms, external data, and saves that a crash can't spoil."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from io import BytesIO
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import BinaryIO
+
+import onnx
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.check import check
+from graftwerk.backend.graph.decode import decode, external_path
+from graftwerk.backend.graph.encode import to_model, write
+from graftwerk.backend.graph.graph import Graph, bodies
+from graftwerk.backend.graph.tensors import Source
+
+#: Endings of the forms that are not binary, and onnx's name for each.
+TEXT_FORMATS = {
+    ".onnxtxt": "onnxtxt", ".onnxtext": "onnxtxt", ".textproto": "textproto", ".prototxt": "textproto",
+    ".pbtxt": "textproto", ".json": "json", ".onnxjson": "json",
+}
+
+
+def load(path: Path) -> Graph:
+    """Opens a model. Weights stay in their files; `Graph.problems` lists what is doubtful.
+
+    Raises Fault for everything that is not a usable ONNX model, see `check` and `decode`.
+    """
+    path = Path(path)
+    try:
+        graph = _load(path)
+        return replace(graph, problems=check(graph))
+    except Fault as fault:
+        place = f"{path.name}: {fault.where}" if fault.where else path.name
+        raise Fault(fault.message, place, fault.hint) from fault
+    except OSError as error:
+        raise Fault(f"Can't read the model: {error.strerror}", str(path)) from error
+
+
+def _load(path: Path) -> Graph:
+    if path.suffix.lower() in TEXT_FORMATS:
+        return decode(_from_text(path), None, path.parent)
+    handle = path.open("rb")  # stays open as long as a weight lies in it: see Source
+    source = Source.of(path, handle)
+    if source.size == 0:
+        raise Fault("The file is empty")
+    with mmap(handle.fileno(), 0, access=ACCESS_READ) as view, memoryview(view) as buffer:
+        return decode(buffer, source, path.parent)
+
+
+def _from_text(path: Path) -> bytes:
+    try:
+        model = onnx.load(os.fspath(path), format=TEXT_FORMATS[path.suffix.lower()], load_external_data=False)
+    except (OSError, Fault):
+        raise
+    except Exception as error:  # the parsers behind onnx.load share no base class
+        raise Fault(f"Not an ONNX model in this form: {str(error).strip().splitlines()[0]}") from error
+    return bytes(model.SerializeToString())
+
+
+def save(graph: Graph, path: Path) -> None:
+    """Writes a model, whole or not at all: beside the target, synced, then put in its place.
+
+    External data that was not touched is copied byte for byte, or left where it is when the folder is the same. Raises
+    Fault where something can't be written or a weight can't be read; the old file is then as it was.
+    """
+    path = Path(path)
+    try:
+        target = path.resolve()
+        _copy_external(graph, target.parent, _copy)
+        with atomic(target) as file:
+            kind = TEXT_FORMATS.get(target.suffix.lower())
+            if kind is None:
+                write(graph, file)
+            else:
+                buffer = BytesIO()
+                onnx.save(to_model(graph, weights="own"), buffer, format=kind)
+                file.write(buffer.getvalue())
+    except OSError as error:
+        raise Fault(f"Can't write: {error.strerror}", str(path), "The file is as it was; save elsewhere") from error
+
+
+def stage(graph: Graph, folder: Path) -> Path:
+    """Writes a revision for a job into `folder` and returns its path; external data is linked there, not copied."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _copy_external(graph, folder, _link)
+        path = folder / "model.onnx"
+        with path.open("wb") as file:
+            write(graph, file)
+    except OSError as error:
+        raise Fault(f"Can't write: {error.strerror}", str(folder), "Is the disk full?") from error
+    return path
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` when the block ends well, and is gone when it does not."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    if hasattr(os, "O_DIRECTORY"):  # the rename itself reaches the disk with its folder
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def external_locations(graph: Graph) -> set[str]:
+    """Every file of external data that the model refers to, tensors inside nodes and their bodies included."""
+    found = {weight.span.location for weight in graph.initializers.values() if weight.span and weight.external}
+    for tensor in _node_tensors(graph.nodes.values()):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            found.update(entry.value for entry in tensor.external_data if entry.key == "location")
+    return found
+
+
+def _node_tensors(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.TENSOR:
+                yield attribute.t
+        for _, body in bodies(node):
+            yield from _body_tensors(body)
+
+
+def _body_tensors(body: GraphProto) -> Iterator[TensorProto]:
+    yield from body.initializer
+    yield from _node_tensors(body.node)
+
+
+def _copy_external(graph: Graph, folder: Path, transfer: Callable[[Path, Path], None]) -> None:
+    if graph.folder is None or graph.folder.resolve() == folder.resolve():
+        return
+    spans = (weight.span for weight in graph.initializers.values() if weight.span and weight.external)
+    opened = {span.location: span.source for span in spans if span.source}
+    for location in sorted(external_locations(graph)):
+        origin = external_path(location, location, graph.folder)
+        target = external_path(location, location, folder)
+        if origin is None or target is None or not origin.exists():
+            continue  # missing when opened; the model says so, and is saved as it is
+        if location in opened:
+            opened[location].unchanged()
+        if target.exists() and not _same_file(origin, target):
+            raise Fault(
+                f"{location} of another model lies there already", str(folder), "Save into a folder of its own"
+            )
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            transfer(origin, target)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Same file, or a copy that kept its time."""
+    a, b = one.stat(), other.stat()
+    return os.path.samestat(a, b) or (a.st_size, a.st_mtime_ns) == (b.st_size, b.st_mtime_ns)
+
+
+def _copy(origin: Path, target: Path) -> None:
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        shutil.copy2(origin, beside)
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _link(origin: Path, target: Path) -> None:
+    try:
+        os.link(origin.resolve(), target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(origin, target)

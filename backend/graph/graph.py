@@ -1,0 +1,179 @@
+"""The graph as a value: ONNX's own records, never changed once made, and the indexes over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import NewType
+
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
+
+from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.tensors import Initializer
+from graftwerk.backend.graph.types import TensorType
+
+NodeId = int
+TensorName = NewType("TensorName", str)
+NodeRef = NewType("NodeRef", str)
+revisions = count(1)
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong or doubtful in a graph that could be opened all the same. `where` is a node or tensor."""
+
+    message: str
+    where: str = ""
+    hint: str = ""
+    severity: str = "warning"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """One revision of a model's graph. Everything in it is shared between revisions: change nothing, use `Edit`.
+
+    `model` and `skeleton` hold all fields of the model and of its graph that have no place of their own here, so that
+    what we don't understand is kept. `types` are inferred; what the file declares stands in `value_infos`. `touched`
+    names the nodes that the edit which made this revision added, removed or replaced in the revision `parent`; revisions
+    are numbered in the order in which this process made them.
+    """
+
+    nodes: Mapping[NodeId, NodeProto]
+    inputs: tuple[ValueInfoProto, ...]
+    outputs: tuple[ValueInfoProto, ...]
+    initializers: Mapping[str, Initializer]
+    value_infos: Mapping[str, ValueInfoProto]
+    functions: tuple[FunctionProto, ...]
+    model: ModelProto
+    skeleton: GraphProto
+    producers: Mapping[str, NodeId]
+    users: Mapping[str, tuple[NodeId, ...]]
+    names: Mapping[str, tuple[NodeId, ...]]
+    next_id: NodeId
+    folder: Path | None = None
+    types: Mapping[str, TensorType] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    incomplete: Reason | None = None
+    touched: frozenset[NodeId] = frozenset()
+    revision: int = 0
+    parent: int = -1
+
+    def producer(self, tensor: str) -> NodeId | None:
+        """The node that makes a tensor; None for inputs, weights, and what nothing makes."""
+        return self.producers.get(tensor)
+
+    def consumers(self, tensor: str) -> tuple[NodeId, ...]:
+        """The nodes that read a tensor, those included whose If, Loop or Scan bodies do; each once."""
+        return self.users.get(tensor, ())
+
+    def is_input(self, tensor: str) -> bool:
+        return any(info.name == tensor for info in self.inputs)
+
+    def is_output(self, tensor: str) -> bool:
+        return any(info.name == tensor for info in self.outputs)
+
+    def defines(self, tensor: str) -> bool:
+        return tensor in self.producers or tensor in self.initializers or self.is_input(tensor)
+
+    def ref(self, node: NodeId) -> NodeRef:
+        """A text that finds a node again, in a recipe or a report: its name where that is its own, else its first
+        output (as `output:NAME` where some node is called NAME)."""
+        record = self.nodes[node]
+        if record.name and len(self.names[record.name]) == 1:
+            return NodeRef(record.name)
+        for output in record.output:
+            if output:
+                return NodeRef(f"output:{output}" if output in self.names else output)
+        return NodeRef(f"#{node}")
+
+    def find(self, ref: str) -> NodeId:
+        """The node that a reference means. Raises Fault where there is none, or the name is not unique."""
+        named = self.names.get(ref, ())
+        if len(named) == 1:
+            return named[0]
+        if named:
+            raise Fault(f"{len(named)} nodes have this name", ref, "Name the node by one of its outputs")
+        made = self.producers.get(ref.removeprefix("output:"))
+        if made is not None:
+            return made
+        if ref.startswith("#") and ref[1:].isdigit() and int(ref[1:]) in self.nodes:
+            return int(ref[1:])
+        raise Fault("There is no such node", ref, "Node names are shown by `graftwerk info MODEL --nodes`")
+
+    def opset(self, domain: str = "") -> int | None:
+        """The imported version of an operator set, None where the model doesn't import it."""
+        for entry in self.model.opset_import:
+            if entry.domain == domain or (not domain and entry.domain == "ai.onnx"):
+                return int(entry.version)
+        return None
+
+    def declared(self, tensor: str) -> ValueInfoProto | None:
+        """What the file says of a tensor's type, if anything."""
+        found = self.value_infos.get(tensor)
+        if found is not None:
+            return found
+        return next((info for info in (*self.inputs, *self.outputs) if info.name == tensor), None)
+
+    def type_of(self, tensor: str) -> TensorType | None:
+        """The type of a tensor: a weight's own, else as inferred, else as declared; None where nothing is known."""
+        weight = self.initializers.get(tensor)
+        if weight is not None:
+            return TensorType(weight.dtype, weight.dims)
+        inferred = self.types.get(tensor)
+        if inferred is not None:
+            return inferred
+        info = self.declared(tensor)
+        return TensorType.of(info.type) if info is not None else None
+
+    def with_types(self, types: Mapping[str, TensorType]) -> Graph:
+        """The same revision with what shape inference found."""
+        return replace(self, types=types)
+
+    def function(self, node: NodeProto) -> FunctionProto | None:
+        """The local function that a node calls, None for an operator."""
+        for function in self.functions:
+            if (function.name, function.domain) == (node.op_type, node.domain):
+                return function
+        return None
+
+    def tensors(self) -> Iterator[str]:
+        """All names of tensors, each once: inputs, weights, then what nodes make."""
+        seen: set[str] = set()
+        made = (output for node in self.nodes.values() for output in node.output)
+        for name in (*(info.name for info in self.inputs), *self.initializers, *made):
+            if name and name not in seen:
+                seen.add(name)
+                yield name
+
+
+def bodies(node: NodeProto) -> Iterator[tuple[str, GraphProto]]:
+    """The graphs that a node holds (If, Loop, Scan and their like), with a label: the attribute, numbered in a list."""
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.name, attribute.g
+        elif attribute.type == AttributeProto.GRAPHS:
+            for number, graph in enumerate(attribute.graphs):
+                yield f"{attribute.name}[{number}]", graph
+
+
+def captures(graph: GraphProto) -> set[str]:
+    """Names that a nested graph reads from the graphs around it."""
+    own = {info.name for info in graph.input} | {tensor.name for tensor in graph.initializer}
+    own |= {sparse.values.name for sparse in graph.sparse_initializer}
+    own |= {output for node in graph.node for output in node.output}
+    used = {info.name for info in graph.output}
+    for node in graph.node:
+        used.update(reads(node))
+    return {name for name in used - own if name}
+
+
+def reads(node: NodeProto) -> Iterable[str]:
+    """Every tensor that a node needs: its inputs, and what its bodies capture; each once, without the empty ones."""
+    found = dict.fromkeys(name for name in node.input if name)
+    for attribute in node.attribute:
+        if attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
+            for _, body in bodies(node):
+                found.update(dict.fromkeys(sorted(captures(body))))
+            break
+    return found

@@ -1,0 +1,61 @@
+"""Name scopes: the modules that an exporter wrote into node names, as a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from onnx import NodeProto
+
+from graftwerk.backend.graph.graph import Graph, NodeId
+
+#: Where torch's dynamo exporter keeps the module path, since its node names have none: `: model.Bert/layer.0: …`.
+_NAMESPACE = "namespace"
+
+
+def scope_of(node: NodeProto) -> tuple[str, ...]:
+    """The scopes around a node, outermost first: `/layer1/layer1.0/conv1/Conv` is in layer1, layer1.0, conv1."""
+    if "/" in node.name:
+        return tuple(part for part in node.name.split("/")[:-1] if part)
+    for entry in node.metadata_props:
+        if entry.key == _NAMESPACE:
+            parts = (part.split(":")[0].strip() for part in entry.value.split("/")[:-1])
+            return tuple(part for part in parts if part)
+    if node.name.count(".") > 1:
+        return tuple(part for part in node.name.split(".")[:-1] if part)
+    return ()
+
+
+@dataclass(slots=True)
+class Scope:
+    """One scope: its path, the nodes directly in it, and the scopes below, all in the order of the file."""
+
+    path: tuple[str, ...]
+    nodes: list[NodeId] = field(default_factory=list)
+    children: dict[str, Scope] = field(default_factory=dict)
+    count: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.path[-1] if self.path else ""
+
+    def walk(self) -> Iterator[NodeId]:
+        """All nodes in it and below."""
+        yield from self.nodes
+        for child in self.children.values():
+            yield from child.walk()
+
+
+def scope_tree(graph: Graph) -> Scope:
+    """The root scope of a graph."""
+    root = Scope(())
+    for node, record in graph.nodes.items():
+        at = root
+        at.count += 1
+        for part in scope_of(record):
+            if part not in at.children:
+                at.children[part] = Scope((*at.path, part))
+            at = at.children[part]
+            at.count += 1
+        at.nodes.append(node)
+    return root

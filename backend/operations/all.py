@@ -1,0 +1,3 @@
+"""Importing this registers every operation that comes with the program."""
+
+from __future__ import annotations
