@@ -176,8 +176,8 @@ def executed(tree: ast.AST) -> Iterator[ast.AST]:
 def is_union(node: ast.AST) -> TypeGuard[ast.BinOp]:
     if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)):
         return False
-    return any(isinstance(side, ast.Constant) and side.value is None
-               or isinstance(side, ast.Name) and isinstance(getattr(builtins, side.id, None), type)
+    return any((isinstance(side, ast.Constant) and side.value is None)
+               or (isinstance(side, ast.Name) and isinstance(getattr(builtins, side.id, None), type))
                for side in (node.left, node.right))
 
 
