@@ -35,8 +35,8 @@ class Graph:
 
     `model` and `skeleton` hold all fields of the model and of its graph that have no place of their own here, so that
     what we don't understand is kept. `types` are inferred; what the file declares stands in `value_infos`. `touched`
-    names the nodes that the edit which made this revision added, removed or replaced in the revision `parent`; revisions
-    are numbered in the order in which this process made them.
+    names the nodes that the edit which made this revision added, removed or replaced in the revision `parent`.
+    Revisions are numbered in the order in which this process made them.
     """
 
     nodes: Mapping[NodeId, NodeProto]
