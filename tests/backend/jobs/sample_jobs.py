@@ -119,7 +119,10 @@ class Wait:
     polite: bool
 
     def run(self, context: JobContext) -> dict[str, Any]:
-        child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+        script = "import signal; print('up', flush=True); signal.pause()"
+        child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        if child.stdout is None or child.stdout.readline() != "up\n":
+            raise AssertionError("the child did not start")
         context.log(str(child.pid))
         context.phase("waiting")
         if not self.polite:
