@@ -160,7 +160,7 @@ class Ready:
     python: str
 
 
-Event = Union[Started, Phase, Progress, Log, Finished, Failed]  # noqa: UP007 - evaluated, also by Python 3.9
+Event = Union[Started, Phase, Progress, Log, Finished, Failed]  # evaluated, also by Python 3.9
 _EVENTS: dict[str, Any] = {cls.__name__: cls for cls in (Started, Phase, Progress, Log, Finished, Failed, Ready)}
 
 
