@@ -1,0 +1,212 @@
+"""The commands for scripts and CI, each a thin layer over what the window uses as well."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.files import load, save
+from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.types import TensorType
+from graftwerk.backend.operations.recipe import Recipe, replay
+from graftwerk.backend.operations.registry import OperationInfo, Parameter, apply, info, make, operations
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Runs one of the commands. Raises Fault; wrong usage ends the process with 2, as argparse does."""
+    if arguments[:1] == ["run"] and len(arguments) > 1 and not arguments[1].startswith("-"):
+        return _run(arguments[1], arguments[2:])
+    parsed = _parser().parse_args(arguments)
+    return int(parsed.function(parsed))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="graftwerk",
+        usage="graftwerk [MODEL ...]  |  graftwerk COMMAND ...",
+        description="Turn ONNX models into TensorRT engines. Without a command, the window opens.",
+    )
+    parser.add_argument("--version", action="version", version=f"graftwerk {version('graftwerk')}")
+    commands = parser.add_subparsers(title="commands", prog="graftwerk", metavar="COMMAND", required=True)
+
+    one = commands.add_parser("info", help="what a model holds")
+    one.add_argument("model", type=Path)
+    one.add_argument("--nodes", action="store_true", help="list every node with its reference")
+    one.add_argument("--json", action="store_true")
+    one.set_defaults(function=_info)
+
+    one = commands.add_parser("ops", help="the operations and their parameters")
+    one.add_argument("operation", nargs="?", help="show only this one")
+    one.add_argument("--json", action="store_true")
+    one.set_defaults(function=_ops)
+
+    one = commands.add_parser("run", help="apply one operation to a model")
+    one.add_argument("operation", help="its id, see `graftwerk ops`")
+    one.set_defaults(function=lambda parsed: _run(parsed.operation, []))
+
+    one = commands.add_parser("apply", help="replay a recipe on a model")
+    one.add_argument("recipe", type=Path)
+    one.add_argument("model", type=Path)
+    one.add_argument("-o", "--output", type=Path, required=True)
+    one.add_argument("--json", action="store_true")
+    one.set_defaults(function=_apply)
+
+    from graftwerk.app import engine_commands
+
+    engine_commands.add(commands)
+    return parser
+
+
+def _info(parsed: argparse.Namespace) -> int:
+    graph = load(parsed.model)
+    facts = describe(graph)
+    if parsed.nodes:
+        facts["node_list"] = [
+            {"ref": graph.ref(node), "op": record.op_type, "inputs": list(record.input), "outputs": list(record.output)}
+            for node, record in graph.nodes.items()
+        ]
+    if parsed.json:
+        print(json.dumps(facts, ensure_ascii=False))
+        return 0
+    size = f"{facts['parameters']:,} parameters, {facts['weight_bytes']:,} bytes of weights"
+    print(f"{parsed.model.name}: {facts['nodes']} nodes, {size}")
+    opsets = ", ".join(f"{domain or 'ai.onnx'} {number}" for domain, number in facts["opsets"].items())
+    print(f"IR {facts['ir_version']}, opsets {opsets}")
+    for title in ("inputs", "outputs"):
+        for name, kind in facts[title].items():
+            print(f"{title[:-1]:7} {name}: {kind}")
+    print("operators " + ", ".join(f"{name} ×{count}" for name, count in facts["operators"].items()))
+    for problem in facts["problems"]:
+        print(f"{problem['severity']}: {problem['where'] + ': ' if problem['where'] else ''}{problem['message']}")
+    for node in facts.get("node_list", ()):
+        print(f"{node['ref']}  {node['op']}  {', '.join(node['inputs'])} → {', '.join(node['outputs'])}")
+    return 0
+
+
+def describe(graph: Graph) -> dict[str, Any]:
+    """What `info` tells of a model, as JSON values."""
+    counts = Counter(f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in graph.nodes.values())
+    return {
+        "nodes": len(graph.nodes),
+        "ir_version": graph.model.ir_version,
+        "opsets": {entry.domain: entry.version for entry in graph.model.opset_import},
+        "producer": f"{graph.model.producer_name} {graph.model.producer_version}".strip(),
+        "inputs": {i.name: str(TensorType.of(i.type)) for i in graph.inputs if i.name not in graph.initializers},
+        "outputs": {i.name: str(TensorType.of(i.type)) for i in graph.outputs},
+        "initializers": len(graph.initializers),
+        "parameters": sum(weight.size for weight in graph.initializers.values()),
+        "weight_bytes": sum(weight.nbytes for weight in graph.initializers.values()),
+        "functions": [f"{function.domain}::{function.name}" for function in graph.functions],
+        "operators": dict(counts.most_common()),
+        "problems": [
+            {"severity": p.severity, "where": p.where, "message": p.message, "hint": p.hint} for p in graph.problems
+        ],
+    }
+
+
+def _ops(parsed: argparse.Namespace) -> int:
+    chosen = [info(parsed.operation)] if parsed.operation else [operations()[key] for key in sorted(operations())]
+    if parsed.json:
+        print(json.dumps([_op_json(one) for one in chosen], ensure_ascii=False))
+        return 0
+    for one in chosen:
+        print(f"{one.id}  {one.title}")
+        if parsed.operation:
+            print("  " + one.doc.replace("\n", "\n  ").rstrip())
+        for parameter in one.parameters:
+            needed = "required" if parameter.required else f"default {parameter.initial!r}"
+            print(f"    {option(parameter):24} {_kind_text(parameter)}, {needed}. {parameter.help}".rstrip())
+    return 0
+
+
+def _op_json(one: OperationInfo) -> dict[str, Any]:
+    fields = ("name", "kind", "required", "initial", "label", "help", "minimum", "maximum", "choices")
+    listed = [{name: getattr(parameter, name) for name in fields} for parameter in one.parameters]
+    return {
+        "id": one.id, "title": one.title, "menu": one.menu, "doc": one.doc, "preserves": one.preserves,
+        "parameters": listed,
+    }  # fmt: skip
+
+
+def _kind_text(parameter: Parameter) -> str:
+    return "one of " + ", ".join(parameter.choices) if parameter.choices else parameter.kind
+
+
+def option(parameter: Parameter) -> str:
+    """A parameter's option on the command line."""
+    return "--" + parameter.name.replace("_", "-")
+
+
+def _run(operation: str, arguments: Sequence[str]) -> int:
+    found = info(operation)
+    parser = argparse.ArgumentParser(
+        prog=f"graftwerk run {operation}", description=found.doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--json", action="store_true", help="print what changed as JSON")
+    group = parser.add_argument_group("parameters")
+    for parameter in found.parameters:
+        _add_option(group, parameter)
+    parsed = parser.parse_args(arguments)
+    given = {p.name: getattr(parsed, f"param_{p.name}") for p in found.parameters}
+    step = make(operation, {name: value for name, value in given.items() if value is not None})
+    return _finish(apply(step, load(parsed.model)), parsed, steps=1)
+
+
+def _add_option(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "flag": {"action": argparse.BooleanOptionalAction},
+        "integer": {"type": int},
+        "number": {"type": float},
+        "nodes": {"nargs": "+", "metavar": "NODE"},
+        "tensors": {"nargs": "+", "metavar": "TENSOR"},
+        "choice": {"choices": parameter.choices},
+        "json": {"type": _json, "metavar": "JSON"},
+    }
+    group.add_argument(
+        option(parameter),
+        dest=f"param_{parameter.name}",
+        required=parameter.required,
+        default=None,
+        help=(parameter.help or parameter.label).replace("%", "%%"),
+        **kinds.get(parameter.kind, {}),
+    )
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+
+
+def _apply(parsed: argparse.Namespace) -> int:
+    recipe = Recipe.load(parsed.recipe)
+    graph = load(parsed.model)
+
+    def tell(number: int, step: Any) -> None:
+        print(f"[{number}/{len(recipe.steps)}] {step.summary()}", file=sys.stderr)
+
+    return _finish(replay(recipe.steps, graph, tell), parsed, steps=len(recipe.steps))
+
+
+def _finish(graph: Graph, parsed: argparse.Namespace, steps: int) -> int:
+    if parsed.output.is_dir():
+        raise Fault("The output is a folder", str(parsed.output), "Name a file")
+    save(graph, parsed.output)
+    if parsed.json:
+        reason = graph.incomplete.text if graph.incomplete else None
+        result = {"output": str(parsed.output), "steps": steps, "nodes": len(graph.nodes), "incomplete": reason}
+        print(json.dumps(result, ensure_ascii=False))
+    elif graph.incomplete:
+        print(f"graftwerk: the model can't run as it is: {graph.incomplete.text}", file=sys.stderr)
+    return 0
