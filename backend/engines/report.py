@@ -26,6 +26,7 @@ class Layer:
     """One layer of a built engine.
 
     `precision` is the datatype that the layer's arithmetic reads (its data and weight inputs), "" where it does none.
+    `constants` are the weights it reads, as it reads them.
     `onnx_nodes` are references (see `Graph.ref`) of the ONNX nodes that it came from, in the compiler's order.
     `milliseconds` is the median over iterations where the layer was timed, None where no device ran it.
     """
@@ -38,6 +39,7 @@ class Layer:
     tactic: str = ""
     onnx_nodes: tuple[str, ...] = ()
     milliseconds: Optional[float] = None
+    constants: tuple[LayerTensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,11 @@ class NodeOutcome:
 
 @dataclass(frozen=True)
 class Report:
-    """What a compiler made of a model. `stand_ins` are the plugin nodes that were compiled as their original subgraph."""
+    """What a compiler made of a model.
+
+    `seconds` is the wall time from the parser's start to the engine in memory. `stand_ins` are the plugin nodes that
+    were compiled as their original subgraph.
+    """
 
     backend: str
     version: str

@@ -1,0 +1,88 @@
+"""The little that an engine's report needs to know of the model it was built from.
+
+Runs on Python 3.9 with onnx beside.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+
+
+@dataclass(frozen=True)
+class SourceNode:
+    """One node: its reference (as `Graph.ref` gives it), its own name (may be empty or shared), and its tensors."""
+
+    ref: str
+    name: str
+    op_type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SourceGraph:
+    """The nodes in file order, the initializers' names, the outputs, and the inputs with their dimensions.
+
+    A dimension is a size, a symbol, or None where nothing is known; the dimensions are None where the rank is unknown.
+    """
+
+    nodes: tuple[SourceNode, ...]
+    constants: frozenset[str] = frozenset()
+    outputs: tuple[str, ...] = ()
+    inputs: tuple[tuple[str, tuple[int | str | None, ...] | None], ...] = ()
+
+
+def source_of(model: ModelProto) -> SourceGraph:
+    """What reports need to know of a model. Weights are not touched: external data may be absent."""
+    graph = model.graph
+    constants = {tensor.name for tensor in graph.initializer}
+    constants |= {tensor.values.name for tensor in graph.sparse_initializer}
+    names = Counter(node.name for node in graph.node if node.name)
+    nodes = tuple(
+        SourceNode(_ref(node, number, names), node.name, node.op_type, _reads(node), tuple(node.output))
+        for number, node in enumerate(graph.node)
+    )
+    inputs = tuple((info.name, _dims(info)) for info in graph.input if info.name not in constants)
+    return SourceGraph(nodes, frozenset(constants), tuple(info.name for info in graph.output), inputs)
+
+
+def _ref(node: NodeProto, number: int, names: Counter[str]) -> str:
+    """The rule of `Graph.ref`, which a worker's Python may be too old to import; a test holds the two together."""
+    if node.name and names[node.name] == 1:
+        return node.name
+    for output in node.output:
+        if output:
+            return f"output:{output}" if output in names else output
+    return f"#{number}"
+
+
+def _dims(info: object) -> tuple[int | str | None, ...] | None:
+    tensor = info.type.tensor_type  # type: ignore[attr-defined]
+    if not tensor.HasField("shape"):
+        return None
+    return tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim)
+
+
+def _reads(node: NodeProto) -> tuple[str, ...]:
+    """What a node needs: its inputs, and what its bodies (If, Loop, Scan) take from outside."""
+    found = dict.fromkeys(node.input)
+    for body in _bodies(node):
+        found.update(dict.fromkeys(sorted(_captures(body))))
+    return tuple(found)
+
+
+def _bodies(node: NodeProto) -> list[GraphProto]:
+    found = [attribute.g for attribute in node.attribute if attribute.type == AttributeProto.GRAPH]
+    return found + [graph for attribute in node.attribute for graph in attribute.graphs]
+
+
+def _captures(graph: GraphProto) -> set[str]:
+    own = {info.name for info in graph.input} | {tensor.name for tensor in graph.initializer}
+    used = {info.name for info in graph.output}
+    for node in graph.node:
+        own.update(node.output)
+        used.update(_reads(node))
+    return used - own - {""}
