@@ -122,6 +122,10 @@ class JobPool:
             self._dispatch()
         return handle
 
+    def new_folder(self) -> Path:
+        """An empty folder for a job that is yet to be submitted; it goes when the pool is closed."""
+        return self._folders.new()
+
     def cancel(self, handle: JobHandle) -> None:
         """See `JobHandle.cancel`."""
         with self._lock:
