@@ -85,12 +85,25 @@ def become(command: Command) -> int:
     return subprocess.call(command)
 
 
-# ---- the system's libraries
+# ---- setting up
 
 
-def need_libraries(libraries: Mapping[str, str]) -> None:
+def set_up(libraries: Mapping[str, str] | None = None, programs: Mapping[str, str] | None = None) -> None:
+    """See to all that a command needs: system libraries and programs (with their Debian packages), and .venv."""
+    missing = []
     if sys.platform == "linux":
-        need_packages([package for name, package in libraries.items() if not loads(name)], "system libraries")
+        missing += [package for name, package in (libraries or {}).items() if not loads(name)]
+        missing += [package for name, package in (programs or {}).items() if shutil.which(name) is None]
+    current = INSTALLED.is_file() and PYTHON.exists() and INSTALLED.read_text() == environment_digest()
+    make = not current and not environment_works()
+    if make and importlib.util.find_spec("ensurepip") is None:  # Debian ships this half of venv apart
+        missing.append(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
+    if missing:
+        install_packages([debian_name(package) for package in missing])
+    if make:
+        make_environment()
+    if not current:
+        install_dependencies()
 
 
 def loads(library: str) -> bool:
@@ -99,28 +112,6 @@ def loads(library: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def need_packages(packages: Sequence[str], what: str) -> None:
-    """Install Debian packages, or say which ones somebody else has to install."""
-    if not packages:
-        return
-    packages = [debian_name(package) for package in packages]
-    line = "apt-get install " + " ".join(packages)
-    root = os.geteuid() == 0
-    if shutil.which("apt-get") is None:
-        raise Fault(f"{what} missing, and there is no apt-get to install them with",
-                    "install what this system calls Debian's " + " ".join(packages))
-    if not root and shutil.which("sudo") is None:
-        raise Fault(f"{what} missing, and only root may install them (there is no sudo)", f"as root: {line}")
-    say(f"installing {what}: {line}")
-    apt = [*([] if root else ["sudo"]), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq",
-           "-o", "DPkg::Lock::Timeout=120"]
-    install = [*apt, "install", "--yes", "--no-install-recommends", *packages]
-    if any(Path("/var/lib/apt/lists").glob("*_Packages*")) and call(install, quiet=True) == 0:
-        return
-    if call([*apt, "update"], quiet=True) != 0 or call(install, quiet=True) != 0:
-        raise Fault(f"{what} missing, and apt-get could not install them", f"its reason stands above; as root: {line}")
 
 
 def debian_name(package: str) -> str:
@@ -133,30 +124,43 @@ def debian_name(package: str) -> str:
     return f"{package}t64" if renamed else package
 
 
-# ---- .venv
+def install_packages(packages: Sequence[str]) -> None:
+    """Install Debian packages, or say which ones somebody else has to install."""
+    command = "apt-get install " + " ".join(packages)
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    if shutil.which("apt-get") is None:
+        raise Fault("system packages are missing, and there is no apt-get to install them with",
+                    "install what this system calls Debian's " + " ".join(packages))
+    if sudo and (shutil.which("sudo") is None or call(["sudo", "true"]) != 0):
+        raise Fault("system packages are missing, and this user may not install them", f"as root: {command}")
+    say(f"installing system packages: {command}")
+    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120"]
+    install = [*apt, "install", "--yes", "--no-install-recommends", *packages]
+    if any(Path("/var/lib/apt/lists").glob("*_Packages*")) and call(install, quiet=True) == 0:
+        return  # otherwise the lists of packages are missing or too old
+    if call([*apt, "update"], quiet=True) != 0 or call(install, quiet=True) != 0:
+        raise Fault("system packages are missing, and apt-get could not install them",
+                    f"its reason stands above; to try by hand, as root: {command}")
 
 
-def need_environment() -> None:
-    """Make .venv and install the package, editable, with pinned dependencies; skipped where nothing has changed."""
-    if INSTALLED.is_file() and PYTHON.exists() and INSTALLED.read_text() == environment_digest():
-        return
-    usable = "import importlib.util, sys; sys.exit(sys.version_info < (3, 11) or not importlib.util.find_spec('pip'))"
-    if not (VENV / "pyvenv.cfg").is_file() or not PYTHON.exists() or call([PYTHON, "-c", usable]) != 0:
-        make_environment()
-    say("installing the pinned dependencies into .venv (once; about half a minute and 330 MB)")
+def environment_works() -> bool:
+    program = "import importlib.util, sys; sys.exit(sys.version_info < (3, 11) or not importlib.util.find_spec('pip'))"
+    return (VENV / "pyvenv.cfg").is_file() and PYTHON.exists() and call([PYTHON, "-c", program]) == 0
+
+
+def make_environment() -> None:
+    say(f"making .venv with Python {sys.version.split()[0]}")
+    if call([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
+        raise Fault("the virtual environment could not be made", "its reason stands above; mend it and run this again")
+
+
+def install_dependencies() -> None:
+    say("installing the pinned dependencies into .venv (once: under a minute, 330 MB to fetch)")
     # tensorrt-rtx is a source package that fetches its wheels while it is built: no --only-binary, isolation stays on.
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if call([*pip, "--constraint", "constraints.txt", "--editable", ".[dev]"]) != 0:
         raise Fault("the dependencies could not be installed", "pip's reason stands above; mend it and run this again")
     INSTALLED.write_text(environment_digest())
-
-
-def make_environment() -> None:
-    if importlib.util.find_spec("ensurepip") is None:  # Debian ships venv's other half apart
-        need_packages([f"python{sys.version_info.major}.{sys.version_info.minor}-venv"], "venv")
-    say(f"making .venv with Python {sys.version.split()[0]}")
-    if call([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
-        raise Fault("the virtual environment could not be made", "its reason stands above; mend it and run this again")
 
 
 def environment_digest() -> str:
@@ -175,6 +179,7 @@ def digest(files: Iterable[Path], more: str) -> str:
 
 # ---- commands
 
+
 def sources() -> Iterator[Path]:
     for folder in ("app", "widgets", "backend", "plugins", "resources", "tests", "docs"):
         yield from sorted((ROOT / folder).rglob("*.py"))
@@ -185,7 +190,7 @@ def lint(arguments: Sequence[str] = ()) -> int:
     """Lint and types over every source; both speak before either fails."""
     if arguments:
         raise Fault("lint takes no arguments", "call it as: python3 dev.py lint")
-    need_environment()
+    set_up()
     subject = digest(sources(), environment_digest())  # before the checks: an edit made meanwhile has not passed
     ruff = call([PYTHON, "-m", "ruff", "check"])
     mypy = call([PYTHON, "-m", "mypy"])
@@ -195,10 +200,7 @@ def lint(arguments: Sequence[str] = ()) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    need_libraries(OFFSCREEN | X11)  # one test opens a window on a display of its own
-    if sys.platform == "linux" and shutil.which("Xvfb") is None:
-        need_packages(["xvfb"], "the display for tests")
-    need_environment()
+    set_up(OFFSCREEN | X11, {"Xvfb": "xvfb"})  # one test opens a window on a display of its own
     if CHECKED.is_file() and CHECKED.read_text() == digest(sources(), environment_digest()):
         say("lint and types passed on these very sources before: skipped")
     else:
@@ -210,24 +212,21 @@ def test(arguments: Sequence[str]) -> int:
 
 def run(models: Sequence[str]) -> int:
     x11, wayland = bool(os.environ.get("DISPLAY")), bool(os.environ.get("WAYLAND_DISPLAY"))
-    need_libraries(OFFSCREEN | (X11 if x11 else {}) | (WAYLAND if wayland else {}))
-    need_environment()
+    set_up(OFFSCREEN | (X11 if x11 else {}) | (WAYLAND if wayland else {}))
     if sys.platform == "linux" and not (x11 or wayland):
-        say("no display here: doing the main job unattended, results in out/")
+        say(f"no display here: doing the main job unattended, results in {ROOT / 'out'}")
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
         return become([PYTHON, "-m", "graftwerk.app.unattended", ROOT / "out", *models])
     return become([SCRIPTS / "graftwerk", *(models or [str(ROOT / "resources" / "models" / "digits.onnx")])])
 
 
 def bench(names: Sequence[str]) -> int:
-    need_libraries(OFFSCREEN)
-    need_environment()
+    set_up(OFFSCREEN)
     return offscreen(["tests/bench/run.py", *names])
 
 
 def docs_shots(arguments: Sequence[str]) -> int:
-    need_libraries(OFFSCREEN)
-    need_environment()
+    set_up(OFFSCREEN)
     return offscreen(["docs/make_shots.py", *arguments])
 
 
