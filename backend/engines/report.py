@@ -92,7 +92,11 @@ class NodeTime:
 class Profile:
     """A run of a model, layer by layer, and beside it the latency of the same model with no profiler attached.
 
-    `latency_milliseconds` come from runs without profiling; the sum of the layers does not equal them.
+    `latency_milliseconds` come from runs without profiling; the sum of the layers does not equal them. Where a runtime
+    rewrites the graph, the layers may be timed in another form of it than the one that is fast: `layers_of` and
+    `latency_of` say which form each was measured in, and `layers_latency_milliseconds` is the latency, no profiler
+    attached, of the layers' form. `iterations` is how often the layers were timed. `not_run` are the nodes that cost
+    nothing in a run: computed when the model was loaded, or needed by no output. `inputs` says what each input held.
     """
 
     backend: str
@@ -104,3 +108,7 @@ class Profile:
     warnings: tuple[str, ...] = ()
     stand_ins: tuple[str, ...] = ()
     inputs: dict[str, str] = field(default_factory=dict)
+    layers_of: str = ""
+    latency_of: str = ""
+    layers_latency_milliseconds: tuple[float, ...] = ()
+    not_run: tuple[str, ...] = ()

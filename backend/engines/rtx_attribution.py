@@ -79,7 +79,7 @@ def attribute(layers: Sequence[Layer], source: SourceGraph, static: Collection[s
 
     `static` are tensors whose dimensions the parser knew (`rtx_log.static_tensors`).
     """
-    resolver = _Resolver(source)
+    resolver = LogNames(source)
     told = tuple(
         replace(layer, onnx_nodes=resolver.refs(layer.onnx_nodes), precision=precision(layer)) for layer in layers
     )
@@ -174,7 +174,7 @@ def _widest(dtypes: Collection[str], order: Sequence[str]) -> str:
     return next((dtype for dtype in order if dtype in dtypes), "")
 
 
-class _Resolver:
+class LogNames:
     """From the log's names of nodes to references.
 
     A node without a name is `node_of_` and its first output. A node inside a function or a body carries the way to it,
@@ -199,6 +199,11 @@ class _Resolver:
         if len(self._named[name]) > 1:
             self._shared.add(name)
         return self._named[name]
+
+    def only(self, name: str) -> str:
+        """The reference of the one node that the log means, "" where there is none or several."""
+        refs = self.resolve(name)
+        return refs[0] if len(refs) == 1 else ""
 
     def warnings(self) -> list[str]:
         found = [

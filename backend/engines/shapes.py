@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Tuple, Union
+from typing import Any, Optional, Union
 
 from graftwerk.backend.fault import Fault
 
-Shape = Tuple[int, ...]
-Range = Tuple[Shape, Shape, Shape]
+Shape = tuple[int, ...]
+Range = tuple[Shape, Shape, Shape]
 Dims = Sequence[Optional[Union[int, str]]]
 
 _BATCH, _SIDE, _LENGTH = (1, 1, 8), (64, 256, 512), (1, 128, 256)
@@ -38,7 +38,8 @@ def parse_shapes(text: str) -> tuple[str, Range]:
     name, _, ranges = text.rpartition(":")
     shapes = tuple(_shape(part) for part in ranges.split(","))
     if not name or len(shapes) not in (1, 3) or None in shapes:
-        raise Fault(f"can't read the shapes {text!r}", hint="Write NAME:MIN,OPT,MAX, e.g. input:1x3x64x64,4x3x64x64,8x3x64x64")
+        hint = "Write NAME:MIN,OPT,MAX, e.g. input:1x3x64x64,4x3x64x64,8x3x64x64"
+        raise Fault(f"can't read the shapes {text!r}", hint=hint)
     low, best, high = shapes * 3 if len(shapes) == 1 else shapes
     return name, (low, best, high)  # type: ignore[return-value]
 
@@ -66,7 +67,7 @@ def check_range(name: str, shapes: Any, dims: Sequence[int]) -> Range:
     wanted = "x".join("?" if size < 0 else str(size) for size in dims)
     hint = f"The input is {wanted or 'a scalar'}."
     if not len(low) == len(best) == len(high) == len(dims):
-        raise Fault(f"the shapes given have another number of dimensions than the input: {_text(low, best, high)}", name, hint)
+        raise Fault(f"the number of dimensions is not the input's: {_text(low, best, high)}", name, hint)
     for axis, size in enumerate(dims):
         if not 0 <= low[axis] <= best[axis] <= high[axis]:
             raise Fault(f"dimension {axis} is not MIN ≤ OPT ≤ MAX: {_text(low, best, high)}", name, hint)
