@@ -103,8 +103,8 @@ def _columns(layers: Layers, elements: Elements, order: Ints, width: Floats, lea
     boxes = len(width)
     position = np.empty(len(order))
     position[order] = np.arange(len(order)) - elements.start[elements.layer[order]]
-    on_trunk = layout_place.trunk(elements, boxes, layers.component)
-    blocks = layout_place.join(elements, boxes, position, on_trunk, leave, enter)
+    on_trunk = layout_place.trunk(elements, boxes, layers.component, layers.pulled)
+    blocks = layout_place.join(elements, boxes, position, on_trunk, layers.pulled, leave, enter)
     half = np.full(len(order), layout_place.BEND_MARGIN)
     half[:boxes] = width / 2 + layout_place.BOX_MARGIN
     return layout_place.x_of(elements, order, boxes, half, blocks, leave, enter)

@@ -33,6 +33,7 @@ class Layers:
     component: Ints  # per box, by falling number of boxes
     source: Ints  # per edge: what was given
     target: Ints
+    pulled: Bools  # per box: stands lower than its inputs ask for
     tunnel: Bools  # per edge: too long to be drawn, or closing a cycle; every other edge points down
 
 
@@ -44,12 +45,13 @@ def assign(count: int, source: Ints, target: Ints) -> Layers:
     upper, lower = source[edges], target[edges]
     uses = np.bincount(source, minlength=count)
     hub = uses > HUB
-    depth = _longest_path(count, upper, lower)
+    highest = _longest_path(count, upper, lower)
+    depth = _pull_down(highest.copy(), np.argsort(rank), upper, lower, hub)
     component = components(count, source, target)
-    layer = _stack(_pull_down(depth, np.argsort(rank), upper, lower, hub), component)
+    layer = _stack(depth, component)
     span = layer[target] - layer[source]
     tunnel = (span > LONG_BRANCH) | ((span > LONG) & (uses[source] > FEW)) | ((span > HUB_REACH) & hub[source])
-    return Layers(layer, component, source, target, tunnel | back)
+    return Layers(layer, component, source, target, depth > np.array(highest, np.int64), tunnel | back)
 
 
 def _acyclic(count: int, source: Ints, target: Ints) -> tuple[Bools, Ints]:

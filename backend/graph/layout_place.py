@@ -45,17 +45,20 @@ class Blocks:
     count: int
 
 
-def trunk(elements: Elements, boxes: int, component: Ints) -> Bools:
-    """Per segment: on the path of box-to-box segments that ends in the last layer of its component."""
+def trunk(elements: Elements, boxes: int, component: Ints, pulled: Bools) -> Bools:
+    """Per segment: on a longest path of its component, which has a box in every layer.
+
+    A box that was pulled down to its consumer is on none.
+    """
     plain = np.flatnonzero((elements.upper < boxes) & (elements.lower < boxes))
     # of several producers in the layer above the one with the fewest consumers: the others feed more than this path
     uses = np.bincount(elements.upper[plain], minlength=boxes)[elements.upper[plain]]
-    plain = plain[np.lexsort((plain, uses, elements.lower[plain]))]
+    plain = plain[np.lexsort((plain, uses, pulled[elements.upper[plain]], elements.lower[plain]))]
     heads, at = np.unique(elements.lower[plain], return_index=True)
     above = np.full(boxes, -1)
     above[heads] = plain[at]
     feeding, upper = above.tolist(), elements.upper.tolist()
-    last = np.lexsort((elements.layer[:boxes], component))
+    last = np.lexsort((~pulled, elements.layer[:boxes], component))
     ends = last[np.append(np.diff(component[last]) > 0, True)]
     on_trunk = np.zeros(len(elements.upper), np.bool_)
     path = []
@@ -67,13 +70,13 @@ def trunk(elements: Elements, boxes: int, component: Ints) -> Bools:
     return on_trunk
 
 
-def join(elements: Elements, boxes: int, position: Floats, on_trunk: Bools, upper_port: Floats,
+def join(elements: Elements, boxes: int, position: Floats, on_trunk: Bools, pulled: Bools, upper_port: Floats,
          lower_port: Floats) -> Blocks:
     """Blocks: each element with at most one above and one below it, and no two joints of a gap cross.
 
     `position` is the rank in the layer per element; the ports are per segment, in scene units from the centre.
     """
-    joints = _joints(elements, boxes, position, on_trunk)
+    joints = _joints(elements, boxes, position, on_trunk, pulled)
     count = len(elements.layer)
     root, shift = np.arange(count), np.zeros(count)
     upper, lower = elements.upper[joints], elements.lower[joints]
@@ -91,7 +94,7 @@ def join(elements: Elements, boxes: int, position: Floats, on_trunk: Bools, uppe
     return Blocks(block, shift, len(tops))
 
 
-def _joints(elements: Elements, boxes: int, position: Floats, on_trunk: Bools) -> Ints:
+def _joints(elements: Elements, boxes: int, position: Floats, on_trunk: Bools, pulled: Bools) -> Ints:
     upper, lower = elements.upper, elements.lower
     count = len(elements.layer)
     uses = np.bincount(upper, minlength=count)[upper]
@@ -107,7 +110,8 @@ def _joints(elements: Elements, boxes: int, position: Floats, on_trunk: Bools) -
     open_ = undecided[elements.layer[upper]]
     segments = np.flatnonzero(open_)
     # 0 trunk, 1 inside of a long edge, 2… boxes with ever more other edges, 200 the end of a long edge
-    rank = np.where(bends == 2, 1, np.where(bends == 1, 200, np.minimum(uses + inputs, 199)))
+    others = uses + inputs + np.where(pulled[np.minimum(upper, boxes - 1)], 20, 0)
+    rank = np.where(bends == 2, 1, np.where(bends == 1, 200, np.minimum(others, 199)))
     rank[on_trunk] = 0
     off_centre = np.abs(_from_middle(upper, position[lower]) + 0.0) + np.abs(_from_middle(lower, position[upper]))
     segments = segments[np.lexsort((off_centre[segments], rank[segments], elements.layer[upper[segments]]))]
