@@ -6,7 +6,7 @@ The drawings are one-colour SVGs on a 16-unit grid. (qtawesome would do the same
 from __future__ import annotations
 
 from PySide6.QtCore import QByteArray, Qt
-from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from graftwerk import resources
@@ -53,8 +53,10 @@ def _draw(source: str, size: int, opacity: float) -> QPixmap:
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     try:
-        painter.setOpacity(opacity)
         QSvgRenderer(QByteArray(source.encode())).render(painter)
+        # Faded as a whole: faded stroke by stroke, crossings would stay dark.
+        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_DestinationIn)
+        painter.fillRect(pixmap.rect(), QColor(0, 0, 0, round(255 * opacity)))
     finally:
         painter.end()
     return pixmap

@@ -81,7 +81,9 @@ QPushButton[flat="true"] { background: transparent; border-color: transparent; c
 QPushButton[flat="true"]:hover { background: $hover; }
 QPushButton[flat="true"]:focus { border-color: $accent; }
 QPushButton[flat="true"]:disabled { color: $faint; }
-QPushButton::menu-indicator { image: url("$icons/style-down.svg"); width: 12px; right: 6px; subcontrol-position: right; }
+QPushButton::menu-indicator {
+    image: url("$icons/style-down.svg"); width: 12px; right: 6px; subcontrol-position: right;
+}
 QToolButton { background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 4px 6px; }
 QToolButton:hover { background: $hover; }
 QToolButton:pressed { background: $selection; }
@@ -135,7 +137,8 @@ QLineEdit[invalid="true"], QSpinBox[invalid="true"], QDoubleSpinBox[invalid="tru
 }
 QLineEdit[role="search"] { border-color: $border; background: $surface; }
 QLineEdit[role="search"]:focus { border-color: $accent; }
-QSpinBox, QDoubleSpinBox { padding-right: 20px; }
+/* Qt ignores the left padding of a spin box's text, so numbers stand at the right, beside their arrows. */
+QSpinBox, QDoubleSpinBox { max-width: 11em; padding-right: 2px; qproperty-alignment: "AlignRight|AlignVCenter"; }
 QSpinBox::up-button, QDoubleSpinBox::up-button { subcontrol-position: top right; }
 QSpinBox::down-button, QDoubleSpinBox::down-button { subcontrol-position: bottom right; }
 QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button {
@@ -159,7 +162,8 @@ QProgressBar::chunk { background: $accent; border-radius: 3px; }
 QSlider::groove:horizontal { background: $border; height: 4px; border-radius: 2px; }
 QSlider::sub-page:horizontal { background: $accent; border-radius: 2px; }
 QSlider::handle:horizontal {
-    background: $surface; border: 1px solid $border_strong; width: 14px; height: 14px; margin: -6px 0; border-radius: 8px;
+    background: $surface; border: 1px solid $border_strong; border-radius: 8px; width: 14px; height: 14px;
+    margin: -6px 0;
 }
 QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus { border-color: $accent; }
 """
@@ -179,15 +183,17 @@ QTreeView::branch:selected { background: $selection; }
 QTreeView::branch:hover:!selected { background: $hover; }
 QTreeView::branch:has-children:closed { image: url("$icons/style-right.svg"); }
 QTreeView::branch:has-children:open { image: url("$icons/style-down.svg"); }
-QHeaderView { background: $window; border: none; qproperty-highlightSections: 0; }
+QHeaderView {
+    background: $window; border: none; qproperty-highlightSections: 0;
+    qproperty-defaultAlignment: "AlignLeft|AlignVCenter";
+}
 QHeaderView::section {
-    background: $window; color: $muted; border: none; border-bottom: 1px solid $border; padding: 5px 8px;
+    background: $window; color: $muted; border: none; border-bottom: 1px solid $border; padding: 5px 8px 5px 11px;
 }
 QHeaderView::section:hover { color: $text; background: $hover; }
-QHeaderView::up-arrow { image: url("$icons/style-up.svg"); width: 12px; height: 12px; subcontrol-position: center right; }
-QHeaderView::down-arrow {
-    image: url("$icons/style-down.svg"); width: 12px; height: 12px; subcontrol-position: center right;
-}
+QHeaderView::up-arrow, QHeaderView::down-arrow { width: 12px; height: 12px; subcontrol-position: center right; }
+QHeaderView::up-arrow { image: url("$icons/style-up.svg"); }
+QHeaderView::down-arrow { image: url("$icons/style-down.svg"); }
 QTableCornerButton::section { background: $window; border: none; border-bottom: 1px solid $border; }
 QScrollBar { background: transparent; border: none; margin: 0; }
 QScrollBar:vertical { width: 11px; }
@@ -222,7 +228,7 @@ QTabBar[role="documents"]::tab {
 QTabBar[role="documents"]::tab:selected { background: $canvas; border-top-color: $accent; }
 QTabBar[role="documents"]::tab:hover:!selected { background: $hover; }
 QTabBar::close-button {
-    image: url("$icons/style-close.svg"); subcontrol-position: right; width: 14px; height: 14px; border-radius: 4px;
+    image: url("$icons/style-close.svg"); subcontrol-position: right; padding: 3px; border-radius: 4px;
 }
 QTabBar::close-button:hover { background: $hover; }
 QTabBar QToolButton { background: $window; border: 1px solid $border; border-radius: 0; padding: 0; }

@@ -24,13 +24,13 @@ PRECISION_COLORS: Mapping[str, str] = {
     "FP8": "#b33402",
     "INT4": "#32945f",
     "FP4": "#885367",
-    "TF32": "#4d5866",
+    "TF32": "#d7caaf",
     # Indices, shapes and masks: no precision in the sense of the overlay, so all the same neutral grey.
     "INT64": "#b4bcc8",
     "INT32": "#b4bcc8",
     "UINT8": "#b4bcc8",
     "BOOL": "#b4bcc8",
-    "MIXED": "#6f6a85",
+    "MIXED": "#8955e6",
 }
 """Fill of a precision, spelled as in TensorRT's reports; the order is that of a legend."""
 
@@ -169,8 +169,8 @@ DARK = Theme(
     warning="#e8b04b",
     error="#ff8b80",
     accent="#2f6feb",
-    accent_hover="#4279e6",
-    accent_pressed="#2560d4",
+    accent_hover="#2763dc",
+    accent_pressed="#2056c4",
     on_accent="#ffffff",
     node="#2b303a",
     node_border="#4d5563",
