@@ -77,8 +77,9 @@ def _candidates(trt: Any) -> list[tuple[str, str, list[str]]]:
     found: list[tuple[str, str, list[str]]] = []
     found += [(f"{prefix}.{name}", "bool", []) for prefix, enum in enums for name in _members(trt, enum)]
     found += [(f"pool.{name}", "bytes", []) for name in _members(trt, "MemoryPoolType")]
-    found += [(name, "int", []) for name in _INTEGERS if hasattr(trt.IBuilderConfig, name)]
-    found += [(name, "choice", _members(trt, enum)) for name, enum in _CHOICES.items() if hasattr(trt.IBuilderConfig, name)]
+    found += [(name, "int", []) for name in _INTEGERS]
+    found += [(name, "choice", _members(trt, enum)) for name, enum in _CHOICES.items()]
+    found = [option for option in found if "." in option[0] or hasattr(trt.IBuilderConfig, option[0])]
     return [option for option in found if not any(word in option[0] for word in _NO_SUCH_HARDWARE)]
 
 

@@ -6,16 +6,15 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import BinaryIO
 
 import onnx
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
+from graftwerk.backend.atomic import atomic
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.check import check
 from graftwerk.backend.graph.decode import decode, external_path
@@ -100,28 +99,6 @@ def stage(graph: Graph, folder: Path) -> Path:
     except OSError as error:
         raise Fault(f"Can't write: {error.strerror}", str(folder), "Is the disk full?") from error
     return path
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when the block ends well, and is gone when it does not."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with beside.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    if hasattr(os, "O_DIRECTORY"):  # the rename itself reaches the disk with its folder
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def external_locations(graph: Graph) -> set[str]:

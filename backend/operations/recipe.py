@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from graftwerk.backend.atomic import atomic
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.files import atomic
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.operations.registry import Operation, apply, make, parameters
 
