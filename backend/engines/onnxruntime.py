@@ -1,0 +1,299 @@
+"""ONNX Runtime on the CPU: what a model computes, and how long each node takes.
+
+The one file that imports onnxruntime, and only when asked to run something. Its times say how the model does on this
+CPU; they are no estimate of a TensorRT engine's.
+
+Runs on Python 3.9 with onnx, numpy and onnxruntime beside.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from graftwerk.backend.engines import ort_trace
+from graftwerk.backend.engines.feeds import Array, Feeds, Input, feeds
+from graftwerk.backend.engines.ort_messages import fault_of, rename_nodes
+from graftwerk.backend.engines.report import Profile
+from graftwerk.backend.engines.source import SourceGraph, source_of
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.jobs.context import JobContext
+from graftwerk.backend.jobs.protocol import Cancelled, job
+
+LEVELS = {
+    "off": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "full": "ORT_ENABLE_ALL",
+}
+TIMED_LEVELS = ("off", "basic", "extended")
+# ONNX Runtime stops recording after a million events without saying so; what is read back is also bounded by this.
+MOST_EVENTS = 500_000
+
+
+@job("profile.onnxruntime")
+@dataclass(frozen=True)
+class ProfileOnnxRuntime:
+    """Time a model node by node, and its latency without the profiler in a run of its own.
+
+    `files` and `shapes` are for the inputs, see `feeds.feeds`. The nodes are timed in the graph as ONNX Runtime
+    rewrites it at level `optimization`: "off" (every node as the user wrote it), "basic" or "extended"; "full" renames
+    tensors, so its nodes can't be led back to the model's. The latency is that of full optimization, and beside it
+    that of the timed graph. `threads` 0 is ONNX Runtime's choice. `stand_ins` are the plugin nodes whose original
+    subgraph is in `model` in their place; they are only reported.
+
+    The result is `{"profile": path of the Profile as JSON}`. Raises Fault for a model or data that can't be run, with
+    the node as `where`.
+    """
+
+    model: str
+    files: tuple[str, ...] = ()
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    seed: int = 0
+    warmup: int = 3
+    iterations: int = 20
+    threads: int = 0
+    optimization: str = "off"
+    stand_ins: tuple[str, ...] = ()
+
+    def run(self, context: JobContext) -> dict[str, Any]:
+        if self.optimization not in TIMED_LEVELS:
+            hint = f"Choose one of {', '.join(TIMED_LEVELS)}."
+            raise Fault(f"nodes can't be timed at optimization {self.optimization!r}", hint=hint)
+        context.phase("Loading the model")
+        model = _Model.read(Path(self.model))
+        session = model.session("full", self.threads)
+        given = self._feeds(model, session)
+        latency = self._time(context, "Measuring the latency", model, session, given.arrays, self.iterations)
+        del session
+        session = model.session(self.optimization, self.threads)
+        name = f"Measuring the latency, optimization {self.optimization}"
+        timed_latency = self._time(context, name, model, session, given.arrays, self.iterations)
+        del session
+        profile = self._profile(context, model, given, latency, timed_latency)
+        path = context.folder / "profile.json"
+        path.write_text(json.dumps(asdict(profile)), encoding="utf-8")
+        return {"profile": str(path)}
+
+    def _feeds(self, model: _Model, session: Any) -> Feeds:
+        """Feeds that the model runs with; sizes that nobody gave are made smaller until it does."""
+        inputs = _inputs(session)
+        fault: Fault | None = None
+        for halvings in range(8):
+            given = feeds(inputs, self.files, self.shapes, self.seed, halvings)
+            try:
+                model.run(session, None, given.arrays)
+            except Fault as error:
+                fault = fault or error
+                if given.assumed:
+                    continue
+                raise
+            return given
+        raise fault or AssertionError
+
+    def _profile(
+        self,
+        context: JobContext,
+        model: _Model,
+        given: Feeds,
+        latency: tuple[float, ...],
+        timed_latency: tuple[float, ...],
+    ) -> Profile:
+        session, executed = model.profiling_session(self.optimization, self.threads, context.folder)
+        runs = max(1, min(self.iterations, MOST_EVENTS // max(1, len(executed.nodes)) - self.warmup))
+        self._time(context, "Timing the nodes", model, session, given.arrays, runs)
+        context.phase("Reading the times")
+        trace = Path(session.end_profiling())
+        behind = ort_trace.behind(model.source, executed)
+        layers = ort_trace.read_trace(trace, runs, behind)
+        trace.unlink()
+        ran = {ref for layer in layers for ref in layer.onnx_nodes}
+        return Profile(
+            backend="onnxruntime",
+            version=_ort().__version__,
+            device=f"CPU ({_cpu()}), {self.threads or 'default'} threads",
+            iterations=runs,
+            layers=layers,
+            latency_milliseconds=latency,
+            warnings=self._warnings(model, runs),
+            stand_ins=self.stand_ins,
+            inputs=given.words,
+            layers_of=f"graph optimization {self.optimization}",
+            latency_of="graph optimization full",
+            layers_latency_milliseconds=timed_latency,
+            not_run=tuple(node.ref for node in model.source.nodes if node.ref not in ran),
+        )
+
+    def _time(
+        self, context: JobContext, phase: str, model: _Model, session: Any, arrays: Mapping[str, Array], runs: int
+    ) -> tuple[float, ...]:
+        """Milliseconds of each run, those that warm up left out."""
+        context.phase(phase)
+        times = []
+        for number in range(self.warmup + runs):
+            if context.cancelled():
+                raise Cancelled
+            start = time.perf_counter()
+            model.run(session, None, arrays)
+            times.append((time.perf_counter() - start) * 1000)
+            context.progress(number + 1, self.warmup + runs)
+        return tuple(times[self.warmup :])
+
+    def _warnings(self, model: _Model, runs: int) -> tuple[str, ...]:
+        found = []
+        if self.optimization == "off":
+            found.append("The nodes were timed one by one, unfused: they do not add up to the optimized latency.")
+        if runs < self.iterations:
+            found.append(f"The nodes were timed {runs} times, not {self.iterations}: the trace would be too large.")
+        bodies = [node.ref for node in model.source.nodes if node.op_type in ("If", "Loop", "Scan")]
+        if bodies:
+            found.append(f"Nodes inside the bodies of {', '.join(bodies)} were timed as a part of these only.")
+        if self.stand_ins:
+            found.append(f"Plugins were not measured, their original subgraph was: {', '.join(self.stand_ins)}.")
+        if model.has_half:
+            found.append("On a CPU most FP16 and BF16 arithmetic is done in FP32, with casts around it.")
+        return tuple(found)
+
+
+def run_model(
+    model: str | Path | onnx.ModelProto,
+    arrays: Mapping[str, Array],
+    outputs: Sequence[str] | None = None,
+    *,
+    folder: Path | None = None,
+    optimization: str = "off",
+) -> dict[str, Array]:
+    """What a model computes: the arrays of `outputs`, which may be any tensors of the main graph; its own if None.
+
+    A ModelProto finds its external data in `folder`. With optimization off every node computes as it is written (a Q/DQ
+    pair rounds where it stands). Raises Fault, with the node as `where` where one is to blame.
+    """
+    if isinstance(model, onnx.ModelProto):
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        loaded = _Model(copy, folder or Path())
+    else:
+        loaded = _Model.read(Path(model))
+    session = loaded.session(optimization, 0, outputs or ())
+    names = list(outputs) if outputs is not None else [output.name for output in session.get_outputs()]
+    return dict(zip(names, loaded.run(session, names, arrays)))
+
+
+class _Model:
+    """A parsed model whose nodes are called by their references, so that what ONNX Runtime says of one finds it."""
+
+    def __init__(self, model: onnx.ModelProto, folder: Path) -> None:
+        """Renames the nodes of `model`, which is the caller's no more. External data lies in `folder`."""
+        self.source = source_of(model)
+        self._model = model
+        self._folder = folder
+        self._owners = rename_nodes(model, self.source)
+        types = {tensor.data_type for tensor in model.graph.initializer}
+        types |= {info.type.tensor_type.elem_type for info in model.graph.input}
+        self.has_half = bool(types & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16})
+
+    @classmethod
+    def read(cls, path: Path) -> _Model:
+        try:
+            model = onnx.load(str(path), load_external_data=False)
+        except OSError as error:
+            raise Fault(f"can't be read: {error.strerror}", str(path)) from error
+        except Exception as error:  # protobuf's, whose class differs between its versions
+            raise Fault(f"is not an ONNX model: {error}", str(path)) from error
+        return cls(model, path.resolve().parent)
+
+    def session(self, optimization: str, threads: int, outputs: Sequence[str] = ()) -> Any:
+        """Ready to run, its outputs the model's and then those of `outputs` that are not."""
+        return self._create(self._options(optimization, threads), outputs)
+
+    def profiling_session(self, optimization: str, threads: int, folder: Path) -> tuple[Any, SourceGraph]:
+        """A session that writes a trace into `folder`, and the graph that it executes."""
+        options = self._options(optimization, threads)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(folder / "trace")
+        rewritten, weights = folder / "executed.onnx", "executed.weights"
+        options.optimized_model_filepath = str(rewritten)
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", weights)
+        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+        session = self._create(options)
+        executed = source_of(onnx.load(str(rewritten), load_external_data=False))
+        rewritten.unlink()
+        (folder / weights).unlink(missing_ok=True)
+        return session, executed
+
+    def run(self, session: Any, outputs: Sequence[str] | None, arrays: Mapping[str, Array]) -> list[Array]:
+        hint = "Give data or shapes that suit the model."
+        return list(self._faults(lambda: session.run(outputs, arrays), hint))
+
+    def _options(self, optimization: str, threads: int) -> Any:
+        ort = _ort()
+        if optimization not in LEVELS:
+            raise Fault(f"unknown graph optimization {optimization!r}", hint=f"Choose one of {', '.join(LEVELS)}.")
+        options = ort.SessionOptions()
+        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, LEVELS[optimization])
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors; they are raised as well
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self._folder))
+        return options
+
+    def _create(self, options: Any, outputs: Sequence[str] = ()) -> Any:
+        model = self._model
+        if outputs:
+            known = {output.name for output in model.graph.output}
+            model = onnx.ModelProto()
+            model.CopyFrom(self._model)
+            model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs if name not in known)
+        content = model.SerializeToString()
+        create = _ort().InferenceSession
+        return self._faults(lambda: create(content, options, providers=["CPUExecutionProvider"]))
+
+    def _faults(self, call: Callable[[], Any], hint: str = "") -> Any:
+        from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+        errors = tuple(kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
+        try:
+            return call()
+        except errors as error:
+            raise fault_of(str(error), self._model, self._owners, hint) from error
+
+
+_NUMPY = {
+    "float": "float32", "double": "float64", "float16": "float16", "string": "object", "bool": "bool",
+    **{name: name for bits in (8, 16, 32, 64) for name in (f"int{bits}", f"uint{bits}")},
+}  # fmt: skip
+
+
+def _inputs(session: Any) -> list[Input]:
+    found = []
+    for each in session.get_inputs():
+        kind = re.fullmatch(r"tensor\((\w+)\)", each.type)
+        if kind is None or kind[1] not in _NUMPY:
+            raise Fault(f"inputs of type {each.type} can't be filled", each.name)
+        found.append(Input(each.name, np.dtype(_NUMPY[kind[1]]), tuple(each.shape)))
+    return found
+
+
+def _ort() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise Fault("ONNX Runtime is not installed", hint="pip install onnxruntime") from error
+    return onnxruntime
+
+
+def _cpu() -> str:
+    """What Linux calls this CPU, or its architecture."""
+    import platform
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
