@@ -23,9 +23,12 @@ def icon(name: str, color: str, disabled: str | None = None) -> QIcon:
     Icons do not follow a change of theme by themselves: make them again. Raises FileNotFoundError for an unknown name.
     """
     source = resources.icon(name).read_text(encoding="utf-8")
+    drawing = _drawing(source.replace("currentColor", color))
+    other = _drawing(source.replace("currentColor", disabled)) if disabled else drawing
     made = QIcon()
-    _add(made, source.replace("currentColor", color), QIcon.Mode.Normal, 1.0)
-    _add(made, source.replace("currentColor", disabled or color), QIcon.Mode.Disabled, 1.0 if disabled else _FADED)
+    for size in _SIZES:
+        made.addPixmap(_draw(drawing, size), QIcon.Mode.Normal)
+        made.addPixmap(_draw(other, size, 1.0 if disabled else _FADED), QIcon.Mode.Disabled)
     return made
 
 
@@ -36,27 +39,26 @@ def theme_icon(name: str, theme: Theme) -> QIcon:
 
 def app_icon() -> QIcon:
     """The program's mark, for windows and the task bar."""
-    source = resources.icon("graftwerk").read_text(encoding="utf-8")
+    drawing = _drawing(resources.icon("graftwerk").read_text(encoding="utf-8"))
     made = QIcon()
     for size in (16, 24, 32, 48, 64, 128, 256):
-        made.addPixmap(_draw(source, size, 1.0))
+        made.addPixmap(_draw(drawing, size))
     return made
 
 
-def _add(made: QIcon, source: str, mode: QIcon.Mode, opacity: float) -> None:
-    for size in _SIZES:
-        made.addPixmap(_draw(source, size, opacity), mode)
+def _drawing(source: str) -> QSvgRenderer:
+    return QSvgRenderer(QByteArray(source.encode()))
 
 
-def _draw(source: str, size: int, opacity: float) -> QPixmap:
+def _draw(drawing: QSvgRenderer, size: int, opacity: float = 1.0) -> QPixmap:
     pixmap = QPixmap(size, size)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     try:
-        QSvgRenderer(QByteArray(source.encode())).render(painter)
-        # Faded as a whole: faded stroke by stroke, crossings would stay dark.
-        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_DestinationIn)
-        painter.fillRect(pixmap.rect(), QColor(0, 0, 0, round(255 * opacity)))
+        drawing.render(painter)
+        if opacity < 1:  # as a whole: faded stroke by stroke, crossings would stay dark
+            painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_DestinationIn)
+            painter.fillRect(pixmap.rect(), QColor(0, 0, 0, round(255 * opacity)))
     finally:
         painter.end()
     return pixmap
