@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph.graph import Graph, NodeId, bodies, reads, revisions
+from graftwerk.backend.graph.graph import Graph, NodeId, bodies, imported, reads, revisions
 from graftwerk.backend.graph.index import Index, topological
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import TensorType
@@ -38,7 +38,6 @@ class Edit:
         self._index = Index(graph.producers, graph.users, graph.names)
         self._model: ModelProto | None = None
         self._next = graph.next_id
-        self._after: dict[NodeId, int] = {}
         self._touched: set[NodeId] = set()
         self._incomplete = graph.incomplete
 
@@ -61,9 +60,16 @@ class Edit:
         weight = self.initializers.get(tensor)
         if weight is not None:
             return TensorType(weight.dtype, weight.dims)
-        if self._types is not None and tensor in self._types:
-            return self._types[tensor]
-        return self.base.type_of(tensor)
+        inferred = (self._types if self._types is not None else self.base.types).get(tensor)
+        if inferred is not None:
+            return inferred
+        info = self.value_infos.get(tensor)
+        if info is None:
+            info = next((info for info in (*self.inputs, *self.outputs) if info.name == tensor), None)
+        return TensorType.of(info.type) if info is not None else None
+
+    def opset(self, domain: str = "") -> int | None:
+        return imported(self._model or self.base.model, domain)
 
     def fresh_tensor(self, base: str) -> str:
         """A tensor name that is not in use: `base`, or `base_1`, `base_2` …"""
@@ -205,10 +211,24 @@ class Edit:
         """Declares a tensor's type in the file, for what inference can't find (behind a plugin node)."""
         self.value_infos[info.name] = info
 
-    def forget_types(self) -> None:
-        """Drops all inferred types and the file's own declarations inside the graph: the edit makes them wrong."""
-        self._types = {}
-        self.value_infos = {}
+    def forget_types(self, after: Iterable[str]) -> None:
+        """Drops the types of these tensors and of all that is computed from them, inferred or declared in the file:
+        the edit makes them wrong. What is declared behind an operator that onnx doesn't know stays, because inference
+        could not find it again. Inputs and outputs of the graph keep their declarations too.
+        """
+        self._types = dict(self.base.types) if self._types is None else self._types
+        waiting = list(after)
+        seen = set(waiting)
+        while waiting:
+            tensor = waiting.pop()
+            self._types.pop(tensor, None)
+            made = self.producer(tensor)
+            if made is None or onnx.defs.has(self.nodes[made].op_type, self.nodes[made].domain):
+                self.value_infos.pop(tensor, None)
+            for user in self.consumers(tensor):
+                fresh = [output for output in self.nodes[user].output if output and output not in seen]
+                seen.update(fresh)
+                waiting += fresh
 
     # Model
 
@@ -222,7 +242,7 @@ class Edit:
 
     def require_opset(self, domain: str, version: int) -> None:
         """Imports an operator set if the model does not import it."""
-        if all(entry.domain != domain for entry in (self._model or self.base.model).opset_import):
+        if self.opset(domain) is None:
             self.model.opset_import.add(domain=domain, version=version)
 
     def mark_incomplete(self, reason: Reason) -> None:

@@ -103,10 +103,7 @@ class Graph:
 
     def opset(self, domain: str = "") -> int | None:
         """The imported version of an operator set, None where the model doesn't import it."""
-        for entry in self.model.opset_import:
-            if entry.domain == domain or (not domain and entry.domain == "ai.onnx"):
-                return int(entry.version)
-        return None
+        return imported(self.model, domain)
 
     def declared(self, tensor: str) -> ValueInfoProto | None:
         """What the file says of a tensor's type, if anything."""
@@ -145,6 +142,12 @@ class Graph:
             if name and name not in seen:
                 seen.add(name)
                 yield name
+
+
+def imported(model: ModelProto, domain: str) -> int | None:
+    """The version of an operator set that a model imports; the standard set is called "" or ai.onnx."""
+    names = ("", "ai.onnx") if domain in ("", "ai.onnx") else (domain,)
+    return next((int(entry.version) for entry in model.opset_import if entry.domain in names), None)
 
 
 def bodies(node: NodeProto) -> Iterator[tuple[str, GraphProto]]:

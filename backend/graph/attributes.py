@@ -1,0 +1,124 @@
+"""JSON values to ONNX attributes, checked against what an operator's schema says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import onnx
+from onnx import AttributeProto, NodeProto, TensorProto
+from onnx.defs import OpSchema
+
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.schema import TYPE_WORDS, attribute_rules, close_names
+from graftwerk.backend.graph.types import DTYPE_NAMES
+
+#: How the types that JSON can say are described where a value doesn't fit.
+_WANTED: dict[int, str] = {
+    AttributeProto.INT: "an integer", AttributeProto.FLOAT: "a number", AttributeProto.STRING: "a text",
+    AttributeProto.INTS: "a list of integers", AttributeProto.FLOATS: "a list of numbers",
+    AttributeProto.STRINGS: "a list of texts",
+}
+_BY_WORD = {TYPE_WORDS[kind]: kind for kind in _WANTED}
+_ITEM: dict[int, int] = {
+    AttributeProto.INTS: AttributeProto.INT, AttributeProto.FLOATS: AttributeProto.FLOAT,
+    AttributeProto.STRINGS: AttributeProto.STRING,
+}
+_PYTHON: dict[int, type[int] | type[float] | type[str]] = {
+    AttributeProto.INT: int, AttributeProto.FLOAT: float, AttributeProto.STRING: str,
+}
+#: Integer attributes that mean a datatype, which may be given by name.
+_DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "stash_type", "precision", "softmax_precision")
+_INT64 = 1 << 63
+
+
+def make_attribute(op_type: str, schema: OpSchema | None, name: str, value: Any, word: str = "auto") -> AttributeProto:
+    """One attribute from a JSON value.
+
+    `word` names its type (int, float, string, ints, floats, strings), or is auto: the schema's type, and without a
+    schema that of the value. Raises Fault that says what the operator has, or which type it wants.
+    """
+    kind = _BY_WORD.get(word, 0)
+    if schema is not None:
+        kind = _scheduled(op_type, schema, name, kind)
+    elif not kind:
+        kind = _natural(name, value)
+    if name in _DTYPE_ATTRIBUTES and schema is not None and isinstance(value, str) and kind == AttributeProto.INT:
+        value = _datatype(name, value)
+    return onnx.helper.make_attribute(name, _converted(name, value, kind), attr_type=kind)
+
+
+def make_attributes(op_type: str, schema: OpSchema | None, values: Mapping[str, Any]) -> list[AttributeProto]:
+    """All attributes of a new node. Raises Fault as `make_attribute` does, and where a required one is missing."""
+    if schema is not None:
+        missing = [name for name, rule in attribute_rules(schema).items() if rule.required and name not in values]
+        if missing:
+            raise Fault(f"{op_type} needs the attribute {missing[0]!r}", "attributes", f'Such as {{"{missing[0]}": …}}')
+    return [make_attribute(op_type, schema, name, value) for name, value in values.items()]
+
+
+def json_value(attribute: AttributeProto) -> Any:
+    """The value of an attribute that JSON can hold; None for tensors, graphs and types."""
+    if attribute.type not in _WANTED:
+        return None
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if attribute.type == AttributeProto.STRINGS:
+        return [text.decode("utf-8", "replace") for text in value]
+    return list(value) if attribute.type in _ITEM else value
+
+
+def find_attribute(record: NodeProto, name: str) -> AttributeProto | None:
+    return next((attribute for attribute in record.attribute if attribute.name == name), None)
+
+
+def _scheduled(op_type: str, schema: OpSchema, name: str, kind: int) -> int:
+    rules = attribute_rules(schema)
+    if name not in rules:
+        hint = close_names(name, rules) or (f"It has: {', '.join(rules)}" if rules else "It has none")
+        raise Fault(f"{op_type} has no attribute {name!r} in opset {schema.since_version}", "name", hint)
+    wanted = rules[name].type
+    if wanted not in _WANTED:
+        raise Fault(f"{name} of {op_type} is a {TYPE_WORDS[wanted]}, which can't be typed in", "name")
+    if kind and kind != wanted:
+        raise Fault(f"{name} of {op_type} is of type {TYPE_WORDS[wanted]}", "type", "Leave the type at auto")
+    return wanted
+
+
+def _natural(name: str, value: Any) -> int:
+    if isinstance(value, list) and not value:
+        raise Fault(f"What an empty list for {name} holds can't be seen", "type", "Choose ints, floats or strings")
+    for kind in (AttributeProto.INT, AttributeProto.FLOAT, AttributeProto.STRING):
+        if _fits(value, kind):
+            return kind
+    for kind in (AttributeProto.INTS, AttributeProto.FLOATS, AttributeProto.STRINGS):
+        if isinstance(value, list) and all(_fits(item, _ITEM[kind]) for item in value):
+            return kind
+    raise Fault(f"{name} can be a number, a text, or a list of one of them", "value")
+
+
+def _fits(value: Any, kind: int) -> bool:
+    if kind == AttributeProto.INT:
+        return isinstance(value, int) and -_INT64 <= value < _INT64
+    if kind == AttributeProto.FLOAT:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, str)
+
+
+def _converted(name: str, value: Any, kind: int) -> Any:
+    item = _ITEM.get(kind)
+    values = value if item is not None else [value]
+    if not isinstance(values, list | tuple) or not all(_fits(one, item or kind) for one in values):
+        raise Fault(f"{name} is {_WANTED[kind]}, not {value!r}", "value")
+    to = _PYTHON[item or kind]
+    made = [to(one) for one in values]
+    return made if item is not None else made[0]
+
+
+def _datatype(name: str, word: str) -> int:
+    known = {short: number for number, short in DTYPE_NAMES.items()}
+    known |= {str(key): int(number) for key, number in TensorProto.DataType.items()}
+    if word.upper() not in known:
+        raise Fault(f"{word!r} is not a datatype", "value", close_names(word.upper(), DTYPE_NAMES.values()))
+    return known[word.upper()]
