@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from graftwerk.backend.engines import ort_trace
 from graftwerk.backend.engines.feeds import Array, Feeds, Input, feeds
 from graftwerk.backend.engines.ort_messages import fault_of, rename_nodes
 from graftwerk.backend.engines.report import Profile
-from graftwerk.backend.engines.source import SourceGraph, source_of
+from graftwerk.backend.engines.source import source_of
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.jobs.context import JobContext
 from graftwerk.backend.jobs.protocol import Cancelled, job
@@ -74,11 +75,7 @@ class ProfileOnnxRuntime:
         given = self._feeds(model, session)
         latency = self._time(context, "Measuring the latency", model, session, given.arrays, self.iterations)
         del session
-        session = model.session(self.optimization, self.threads)
-        name = f"Measuring the latency, optimization {self.optimization}"
-        timed_latency = self._time(context, name, model, session, given.arrays, self.iterations)
-        del session
-        profile = self._profile(context, model, given, latency, timed_latency)
+        profile = self._profile(context, model, given, latency)
         path = context.folder / "profile.json"
         path.write_text(json.dumps(asdict(profile)), encoding="utf-8")
         return {"profile": str(path)}
@@ -99,22 +96,20 @@ class ProfileOnnxRuntime:
             return given
         raise fault or AssertionError
 
-    def _profile(
-        self,
-        context: JobContext,
-        model: _Model,
-        given: Feeds,
-        latency: tuple[float, ...],
-        timed_latency: tuple[float, ...],
-    ) -> Profile:
-        session, executed = model.profiling_session(self.optimization, self.threads, context.folder)
-        runs = max(1, min(self.iterations, MOST_EVENTS // max(1, len(executed.nodes)) - self.warmup))
-        self._time(context, "Timing the nodes", model, session, given.arrays, runs)
-        context.phase("Reading the times")
-        trace = Path(session.end_profiling())
-        behind = ort_trace.behind(model.source, executed)
-        layers = ort_trace.read_trace(trace, runs, behind)
-        trace.unlink()
+    def _profile(self, context: JobContext, model: _Model, given: Feeds, latency: tuple[float, ...]) -> Profile:
+        with TemporaryDirectory(dir=context.folder) as folder:
+            executed = model.rewritten(self.optimization, Path(folder))
+            name = f"Measuring the latency, optimization {self.optimization}"
+            session = executed.session("off", self.threads)
+            timed_latency = self._time(context, name, executed, session, given.arrays, self.iterations)
+            nodes = len(executed.source.nodes)
+            runs = max(1, min(self.iterations, MOST_EVENTS // max(1, nodes) - self.warmup))
+            session = executed.session("off", self.threads, trace=Path(folder, "trace"))
+            self._time(context, "Timing the nodes", executed, session, given.arrays, runs)
+            context.phase("Reading the times")
+            behind = ort_trace.behind(model.source, executed.source)
+            layers = ort_trace.read_trace(Path(session.end_profiling()), runs, behind)
+            del session
         ran = {ref for layer in layers for ref in layer.onnx_nodes}
         return Profile(
             backend="onnxruntime",
@@ -210,24 +205,30 @@ class _Model:
             raise Fault(f"is not an ONNX model: {error}", str(path)) from error
         return cls(model, path.resolve().parent)
 
-    def session(self, optimization: str, threads: int, outputs: Sequence[str] = ()) -> Any:
-        """Ready to run, its outputs the model's and then those of `outputs` that are not."""
-        return self._create(self._options(optimization, threads), outputs)
-
-    def profiling_session(self, optimization: str, threads: int, folder: Path) -> tuple[Any, SourceGraph]:
-        """A session that writes a trace into `folder`, and the graph that it executes."""
+    def session(
+        self, optimization: str, threads: int, outputs: Sequence[str] = (), trace: Path | None = None
+    ) -> Any:
+        """Ready to run, its outputs the model's and then those of `outputs` that are not. It is profiled if there is a
+        `trace`, what that file's name begins with."""
         options = self._options(optimization, threads)
-        options.enable_profiling = True
-        options.profile_file_prefix = str(folder / "trace")
-        rewritten, weights = folder / "executed.onnx", "executed.weights"
-        options.optimized_model_filepath = str(rewritten)
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", weights)
-        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
-        session = self._create(options)
-        executed = source_of(onnx.load(str(rewritten), load_external_data=False))
-        rewritten.unlink()
-        (folder / weights).unlink(missing_ok=True)
-        return session, executed
+        if trace is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(trace)
+        return self._create(options, outputs)
+
+    def rewritten(self, optimization: str, folder: Path) -> _Model:
+        """The model as ONNX Runtime rewrites it, written into `folder`: to run with optimization off, as it is.
+
+        Even with optimization off it inlines functions and inserts casts, into nodes without names; here they get one.
+        """
+        options = self._options(optimization, 0)
+        path = folder / "rewritten.onnx"
+        options.optimized_model_filepath = str(path)
+        weights = "session.optimized_model_external_initializers_"  # a model of over 2 GB can't hold its weights
+        options.add_session_config_entry(weights + "file_name", "rewritten.weights")
+        options.add_session_config_entry(weights + "min_size_in_bytes", "1024")
+        self._create(options)
+        return _Model.read(path)
 
     def run(self, session: Any, outputs: Sequence[str] | None, arrays: Mapping[str, Array]) -> list[Array]:
         hint = "Give data or shapes that suit the model."

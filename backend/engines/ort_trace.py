@@ -54,7 +54,7 @@ def _dtype(outputs: list[dict[str, list[int]]]) -> str:
 
 
 def behind(model: SourceGraph, executed: SourceGraph) -> dict[str, tuple[str, ...]]:
-    """The model's nodes (references) that each executed node (by its name) stands for.
+    """The model's nodes (references) that each executed node stands for, both by their references.
 
     A runtime folds, fuses and inlines nodes, but what it does not touch keeps its tensors. So the tensors that both
     graphs make cut them into regions, and the executed nodes of a region do the work of the model's nodes in the same
@@ -63,11 +63,11 @@ def behind(model: SourceGraph, executed: SourceGraph) -> dict[str, tuple[str, ..
     ours, theirs = _makers(model), _makers(executed)
     shared = ours.keys() & theirs.keys()
     ends = {*shared, *executed.constants, *_constant(model)}
-    found: dict[str, dict[str, None]] = {node.name: {} for node in executed.nodes}
+    found: dict[str, dict[str, None]] = {node.ref: {} for node in executed.nodes}
     for tensor in shared:
         region = [model.nodes[number].ref for number in _region(tensor, model, ours, ends)]
         for number in _region(tensor, executed, theirs, shared):
-            found[executed.nodes[number].name].update(dict.fromkeys(region))
+            found[executed.nodes[number].ref].update(dict.fromkeys(region))
     order = {node.ref: number for number, node in enumerate(model.nodes)}
     return {name: tuple(sorted(refs, key=order.__getitem__)) for name, refs in found.items()}
 
