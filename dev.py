@@ -25,6 +25,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import venv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -150,8 +151,10 @@ def environment_works() -> bool:
 
 def make_environment() -> None:
     say(f"making .venv with Python {sys.version.split()[0]}")
-    if call([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
-        raise Fault("the virtual environment could not be made", "its reason stands above; mend it and run this again")
+    try:
+        venv.EnvBuilder(clear=True, symlinks=os.name != "nt", with_pip=True).create(VENV)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Fault(f"the virtual environment could not be made: {error}", f"remove {VENV}, try again") from None
 
 
 def install_dependencies() -> None:
