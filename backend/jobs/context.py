@@ -20,7 +20,8 @@ class JobContext(Protocol):
         """Say what is done now, e.g. "Building the engine"."""
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far the work is; only where both are real counts."""
+        """Say how far the work is; only where both are real counts. Call it as often as you like: what comes within
+        50 ms of the last is dropped, but not the end."""
 
     def log(self, text: str, level: str = "info") -> None:
         """Add to the job's log; levels are verbose, info, warning, error."""

@@ -21,6 +21,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +30,7 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.jobs import protocol
 
 OUTPUT = "output.log"
+PROGRESS_INTERVAL = 0.05  # seconds; a window has no use for more, and a job may count in microseconds
 
 
 class Channel:
@@ -54,12 +56,17 @@ class Context:
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
         self._ended = False
+        self._next_progress = 0.0
 
     def phase(self, name: str) -> None:
+        self._next_progress = 0.0
         self._send(protocol.Phase(name))
 
     def progress(self, done: int, total: int) -> None:
-        self._send(protocol.Progress(done, total))
+        now = time.monotonic()
+        if done == total or now >= self._next_progress:
+            self._next_progress = now + PROGRESS_INTERVAL
+            self._send(protocol.Progress(done, total))
 
     def log(self, text: str, level: str = "info") -> None:
         self._send(protocol.Log(level, text))

@@ -59,6 +59,21 @@ class Large:
         return {"text": "é" * (self.megabytes << 20)}
 
 
+@job("test.count")
+@dataclass(frozen=True)
+class Count:
+    """Counts as fast as it can, twice."""
+
+    total: int
+
+    def run(self, context: JobContext) -> dict[str, Any]:
+        for phase in ("first", "second"):
+            context.phase(phase)
+            for number in range(self.total):
+                context.progress(number + 1, self.total)
+        return {}
+
+
 @job("test.die")
 @dataclass(frozen=True)
 class Die:

@@ -19,7 +19,7 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.jobs.folders import JobFolders
 from graftwerk.backend.jobs.pool import JobHandle, JobPool, run_here
 from graftwerk.backend.jobs.protocol import Event, Failed, Finished, Job, Log, Phase, Progress, Started
-from tests.backend.jobs.sample_jobs import Die, Echo, Garbage, Large, Memory, Raise, Talker, Wait
+from tests.backend.jobs.sample_jobs import Count, Die, Echo, Garbage, Large, Memory, Raise, Talker, Wait
 
 HERE = {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}  # where workers find the sample jobs
 LONG = 60.0  # seconds that nothing here takes
@@ -219,6 +219,17 @@ def test_large_results_and_many_lines(pool: JobPool) -> None:
     assert isinstance(outcome, Finished)
     assert outcome.result["text"] == "é" * (8 << 20)
     assert [event.text.split()[1] for event in events if isinstance(event, Log)] == [str(n) for n in range(5000)]
+
+
+def test_progress_is_thinned_out_but_begins_and_ends_each_phase(pool: JobPool) -> None:
+    total = 50_000
+    _, events = run(pool, Count(total))
+    assert len(events) < total / 10
+    second = events.index(Phase("second"))
+    for part in (events[2:second], events[second + 1 : -1]):
+        assert (part[0], part[-1]) == (Progress(1, total), Progress(total, total))
+        counts = [event.done for event in part if isinstance(event, Progress)]
+        assert counts == sorted(set(counts))
 
 
 def test_what_a_job_leaves_running_can_not_speak_into_the_next(pool: JobPool) -> None:
