@@ -68,8 +68,13 @@ class Edit:
             info = next((info for info in (*self.inputs, *self.outputs) if info.name == tensor), None)
         return TensorType.of(info.type) if info is not None else None
 
+    @property
+    def header(self) -> ModelProto:
+        """The model's header as it is so far; see `model` for one that may be changed."""
+        return self._model or self.base.model
+
     def opset(self, domain: str = "") -> int | None:
-        return imported(self._model or self.base.model, domain)
+        return imported(self.header, domain)
 
     def fresh_tensor(self, base: str) -> str:
         """A tensor name that is not in use: `base`, or `base_1`, `base_2` …"""
@@ -257,7 +262,7 @@ class Edit:
         return replace(
             base, nodes=self._in_order(), inputs=tuple(self.inputs), outputs=tuple(self.outputs),
             initializers=self.initializers, value_infos=self.value_infos, functions=tuple(self.functions),
-            model=self._model or base.model, producers=self._index.producers, users=self._index.users,
+            model=self.header, producers=self._index.producers, users=self._index.users,
             names=self._index.names, next_id=self._next, types=known, incomplete=self._incomplete,
             touched=frozenset(self._touched), revision=next(revisions), parent=base.revision,
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graftwerk.backend.operations.attributes
 import graftwerk.backend.operations.delete
+import graftwerk.backend.operations.fold
 import graftwerk.backend.operations.insert
 import graftwerk.backend.operations.interface
 import graftwerk.backend.operations.qdq_insert

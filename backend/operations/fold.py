@@ -1,0 +1,198 @@
+"""Computing what depends only on constants, once and for all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from math import prod
+
+import onnx
+from onnx import ModelProto, NodeProto
+
+from graftwerk.backend.fault import Reason
+from graftwerk.backend.graph.adapter import adopt, region_model
+from graftwerk.backend.graph.edit import Edit
+from graftwerk.backend.graph.graph import Graph, NodeId, bodies, reads
+from graftwerk.backend.graph.schema import schema_of
+from graftwerk.backend.graph.tensors import BITS
+from graftwerk.backend.graph.types import TensorType
+from graftwerk.backend.operations.delete import drop_constant
+from graftwerk.backend.operations.known_shapes import known_value
+from graftwerk.backend.operations.registry import Operation, operation, param
+from graftwerk.backend.operations.unused import remove_idle
+
+#: Quantization of weights stays in the graph: TensorRT reads precision from it (TensorRT documentation, "Explicit
+#: quantization"). Random operators give another value at each run.
+_KEPT = frozenset({
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Constant", "RandomNormal", "RandomNormalLike",
+    "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout",
+})  # fmt: skip
+#: Operators whose output can be far larger than everything they read.
+_GROWING = frozenset({
+    "ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "Upsample", "OneHot", "EyeLike", "Loop", "Scan",
+})  # fmt: skip
+_SINK = "GraftwerkFolded"
+
+
+@operation("graph.fold_constants", title="Fold constants", menu="Model", preserves=True, slow=True)
+@dataclass(frozen=True)
+class FoldConstants(Operation):
+    """Compute what depends only on constants, with ONNX Runtime, and keep the results as weights.
+
+    Shapes that are known count as constants. Results larger than *limit* MiB are left to be computed by the engine:
+    an Expand of a scalar would only bloat the file. QuantizeLinear and DequantizeLinear stay, since TensorRT takes
+    precision from them; so do random operators, plugins and everything else that onnx doesn't know.
+    """
+
+    limit: float = param(16.0, minimum=0.0, label="Largest result, MiB")
+    shapes: bool = param(True, help="Fold shapes that are known")
+
+    def blocked(self, graph: Graph) -> Reason | None:
+        for node in graph.nodes:
+            if _foldable(graph, node, frozenset()) or (self.shapes and known_value(graph, node) is not None):
+                return None
+        return Reason("Nothing depends on constants alone")
+
+    def apply(self, edit: Edit) -> None:
+        if self.shapes:
+            _fold_shapes(edit)
+        limit = int(self.limit * (1 << 20))
+        while _fold_once(edit, limit):
+            pass  # a fold can make the shape of what was too uncertain to compute known
+
+
+def _fold_shapes(edit: Edit) -> None:
+    for node in list(edit.nodes):
+        if node not in edit.nodes:
+            continue
+        value = known_value(edit, node)
+        output = edit.nodes[node].output[0]
+        if value is not None and not edit.is_output(output):
+            record = edit.nodes[node]
+            edit.remove_node(node)
+            edit.value_infos.pop(output, None)
+            edit.set_initializer(value, output)
+            _drop_unread(edit, record)
+
+
+def _fold_once(edit: Edit, limit: int) -> bool:
+    region = _within(edit, _region(edit), limit)
+    region = _without_aliases(edit, region)
+    if not region:
+        return False
+    read_outside = [
+        output for node in region for output in edit.nodes[node].output
+        if output and (edit.is_output(output) or not region.issuperset(edit.consumers(output)))
+    ]  # fmt: skip
+    records = [edit.nodes[node] for node in region]
+    folded = _folded(region_model(edit, region, read_outside), read_outside, limit)
+    before = len(edit.nodes)
+    adopt(edit, folded, region)
+    for record in records:
+        _drop_unread(edit, record)
+    return len(edit.nodes) < before
+
+
+def _folded(model: ModelProto, results: Iterable[str], limit: int) -> ModelProto:
+    """The model with everything computed that can be. A part that ONNX Runtime can't compute stays as it is."""
+    import onnx_graphsurgeon as gs
+
+    # graphsurgeon computes a tensor only if a node that stays reads it: these stand for the rest of the graph.
+    for name in results:
+        model.graph.node.append(NodeProto(op_type=_SINK, input=[name], output=[f"{_SINK}:{name}"]))
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=f"{_SINK}:{name}") for name in results)
+    surgeon = gs.import_onnx(model)
+    surgeon.fold_constants(
+        fold_shapes=False, recurse_subgraphs=False, recurse_functions=False, flatten_subgraphs=False,
+        partitioning="recursive", size_threshold=limit, should_exclude_node=lambda node: node.op == _SINK,
+    )  # fmt: skip
+    folded: ModelProto = gs.export_onnx(surgeon.cleanup(), do_type_check=False)
+    kept = [record for record in folded.graph.node if record.op_type != _SINK]
+    del folded.graph.node[:]
+    folded.graph.node.extend(kept)
+    return folded
+
+
+def _region(edit: Edit) -> set[NodeId]:
+    """All nodes that depend on constants alone."""
+    found: set[NodeId] = set()
+    for node in edit.nodes:
+        if _foldable(edit, node, found):
+            found.add(node)
+    return found
+
+
+def _foldable(graph: Graph | Edit, node: NodeId, region: Collection[NodeId]) -> bool:
+    record = graph.nodes[node]
+    if record.op_type in _KEPT or not record.output:
+        return False
+    for name in record.input:
+        if name and not _constant(graph, name, region):
+            return False
+    return _computable(graph, record) and all(_constant(graph, name, region) for name in reads(record))
+
+
+def _constant(graph: Graph | Edit, name: str, region: Collection[NodeId]) -> bool:
+    made = graph.producer(name)
+    if made is not None:
+        return made in region or graph.nodes[made].op_type == "Constant"
+    weight = graph.initializers.get(name)  # one that is a graph input as well is only a default
+    return weight is not None and not weight.missing and all(info.name != name for info in graph.inputs)
+
+
+def _computable(graph: Graph | Edit, record: NodeProto) -> bool:
+    """Whether a node and its bodies hold only operators of the standard set that give the same tensors every time."""
+    schema = schema_of(graph, record.op_type, record.domain) if record.domain in ("", "ai.onnx") else None
+    if schema is None or record.op_type in _KEPT - {"Constant"}:
+        return False
+    if any(kind.startswith(("seq", "optional")) for formal in schema.outputs for kind in formal.types) and not any(
+        bodies(record)
+    ):
+        return False
+    return all(_computable(graph, inner) for _, body in bodies(record) for inner in body.node)
+
+
+def _within(edit: Edit, region: set[NodeId], limit: int) -> set[NodeId]:
+    """The region without results that are larger than the limit or might be, and without what depends on them."""
+    if not region:
+        return region
+    outputs = [output for node in region for output in edit.nodes[node].output if output]
+    model = onnx.shape_inference.infer_shapes(region_model(edit, region, outputs, values=False), data_prop=True)
+    types = {info.name: TensorType.of(info.type) for info in (*model.graph.value_info, *model.graph.output)}
+    kept: set[NodeId] = set()
+    for node in edit.nodes:
+        if node in region and _foldable(edit, node, kept):
+            record = edit.nodes[node]
+            sizes = [_bytes(types.get(output)) for output in record.output if output]
+            if all(size <= limit if size is not None else record.op_type not in _GROWING for size in sizes):
+                kept.add(node)
+    return kept
+
+
+def _bytes(kind: TensorType | None) -> int | None:
+    if kind is None or kind.shape is None or not all(isinstance(size, int) for size in kind.shape):
+        return None
+    return prod(size for size in kind.shape if isinstance(size, int)) * BITS.get(kind.dtype, 64) // 8
+
+
+def _without_aliases(edit: Edit, region: set[NodeId]) -> set[NodeId]:
+    """Lets the consumers of a weight's Identity read the weight itself, which would be copied otherwise."""
+    rest = set(region)
+    for node in region:
+        record = edit.nodes[node]
+        if record.op_type == "Identity" and not edit.is_output(record.output[0]):
+            edit.rewire(record.output[0], record.input[0])
+            edit.remove_node(node)
+            edit.value_infos.pop(record.output[0], None)
+            rest.discard(node)
+    return rest
+
+
+def _drop_unread(edit: Edit, record: NodeProto) -> None:
+    """After a node is gone: what only it read."""
+    for tensor in reads(record):
+        drop_constant(edit, tensor)
+        made = edit.producer(tensor)
+        if made is not None and edit.nodes[made].op_type in ("Shape", "Gather", "Slice"):
+            remove_idle(edit, [made])
