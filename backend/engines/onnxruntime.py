@@ -3,7 +3,7 @@
 The one file that imports onnxruntime, and only when asked to run something. Its times say how the model does on this
 CPU; they are no estimate of a TensorRT engine's.
 
-Runs on Python 3.9 with onnx, numpy and onnxruntime beside.
+Runs with onnx, numpy and onnxruntime 1.21 or newer beside: older ones look for external data in the working directory.
 """
 
 from __future__ import annotations
@@ -287,6 +287,8 @@ def _ort() -> Any:
         import onnxruntime
     except ImportError as error:
         raise Fault("ONNX Runtime is not installed", hint="pip install onnxruntime") from error
+    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 21):
+        raise Fault(f"ONNX Runtime {onnxruntime.__version__} is too old", hint="Install 1.21 or newer.")
     return onnxruntime
 
 
