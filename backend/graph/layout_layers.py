@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 
 #: Edges that span more layers than this become tunnels. Residual branches of exported transformers span 35 to 40.
 LONG = 40
-#: An edge whose source has few consumers (a residual branch of an unfused block) may be this long.
-LONG_BRANCH = 64
+#: An edge whose source has few consumers may be longer: a residual branch of an unfused block, or, as long as all such
+#: edges together have no more bends than the graph has boxes, a skip connection of a U-Net or a detector.
 FEW = 4
+LONG_BRANCH = 64
+LONG_SKIP = 200
 #: A box with more consumers than this is a hub (a mask, a shape): it pulls nothing, and only near edges are drawn.
 HUB = 16
 HUB_REACH = 8
+#: Bends per box that are drawn at most; beyond (in graphs that are no networks) the longest edges become tunnels.
+BENDS_PER_BOX = 10
+BENDS_ALWAYS = 10_000
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -49,9 +54,20 @@ def assign(count: int, source: Ints, target: Ints) -> Layers:
     depth = _pull_down(highest.copy(), np.argsort(rank), upper, lower, hub)
     component = components(count, source, target)
     layer = _stack(depth, component)
-    span = layer[target] - layer[source]
-    tunnel = (span > LONG_BRANCH) | ((span > LONG) & (uses[source] > FEW)) | ((span > HUB_REACH) & hub[source])
+    tunnel = _too_long(np.where(back, 0, layer[target] - layer[source]), uses[source], count)
     return Layers(layer, component, source, target, depth > np.array(highest, np.int64), tunnel | back)
+
+
+def _too_long(span: Ints, uses: Ints, boxes: int) -> Bools:
+    """Per edge, from the layers that it spans and the consumers of its source: not to be drawn."""
+    tunnel = (span > LONG_SKIP) | ((span > LONG) & (uses > FEW)) | ((span > HUB_REACH) & (uses > HUB))
+    skips = np.flatnonzero(~tunnel & (span > LONG_BRANCH))
+    skips = skips[np.argsort(span[skips], kind="stable")]
+    tunnel[skips[np.cumsum(span[skips]) > boxes]] = True
+    drawn = np.flatnonzero(~tunnel & (span > 1))
+    drawn = drawn[np.argsort(span[drawn], kind="stable")]
+    tunnel[drawn[np.cumsum(span[drawn] - 1) > BENDS_PER_BOX * boxes + BENDS_ALWAYS]] = True
+    return tunnel
 
 
 def _acyclic(count: int, source: Ints, target: Ints) -> tuple[Bools, Ints]:

@@ -76,12 +76,28 @@ def test_components_stand_side_by_side_and_isolated_boxes_fill_a_block() -> None
 
 
 def test_far_edges_and_hubs_become_tunnels() -> None:
-    edges = [(i, i + 1) for i in range(199)]
-    placement = layout(*boxes(200, [*edges, (0, 30), (0, 150)]))
-    assert placement.tunnels.tolist() == [False] * 200 + [True]
-    hub = layout(*boxes(200, [*edges, *((0, i) for i in range(2, 100, 4))]))
-    assert not hub.tunnels[:199].any()
-    assert hub.tunnels[199:].tolist() == [i > 8 for i in range(2, 100, 4)]
+    edges = [(i, i + 1) for i in range(399)]
+    placement = layout(*boxes(400, [*edges, (0, 30), (0, 300)]))
+    assert placement.tunnels.tolist() == [False] * 400 + [True]
+    hub = layout(*boxes(400, [*edges, *((0, i) for i in range(2, 100, 4))]))
+    assert not hub.tunnels[:399].any()
+    assert hub.tunnels[399:].tolist() == [i > 8 for i in range(2, 100, 4)]
+
+
+def test_a_few_skip_connections_are_drawn_many_are_not() -> None:
+    edges = [(i, i + 1) for i in range(299)]
+    skips = [(100 - 20 * i, 200 + 20 * i) for i in range(5)]  # as in a U-Net, the outer ones over 140 layers and more
+    drawn = layout(*boxes(300, [*edges, *skips])).tunnels[299:]
+    assert drawn.tolist() == [False, False, True, True, True]
+
+
+def test_dense_graphs_draw_a_bounded_number_of_bends() -> None:
+    ends = np.sort(np.random.default_rng(1).integers(0, 2000, (12000, 2)), axis=1)
+    graph = boxes(2000, [(int(a), int(b)) for a, b in ends if a != b])
+    placement = layout(*graph)
+    assert placement.tunnels.any()
+    assert not placement.tunnels.all()
+    assert len(placement.route_points) <= 2 * (10 * 2000 + 10_000 + len(ends))
 
 
 def test_a_source_stands_right_above_its_consumer() -> None:
