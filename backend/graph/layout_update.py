@@ -222,7 +222,8 @@ def _run(start: Point, end: Point, x: Floats, y: Floats, width: Floats, height: 
     turn = min(LAYER_GAP / 2, way / 3)
     top, bottom = start[1] + turn, end[1] - turn
     near = np.flatnonzero((y < bottom) & (y + height > top))
-    lane = free_x(start[0], x[near], width[near] / 2 + LANE)
+    lanes = [free_x(wish, x[near], width[near] / 2 + LANE) for wish in (start[0], end[0])]
+    lane = min(lanes, key=lambda at: abs(at - start[0]) + abs(at - end[0]))
     if abs(lane - start[0]) < 1e-3 and abs(lane - end[0]) < 1e-3:
         return []
     return [(lane, top), (lane, bottom)]

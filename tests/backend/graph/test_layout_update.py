@@ -65,6 +65,8 @@ def test_a_pill_stands_on_the_residual_branch_that_it_interrupts() -> None:
     assert abs(after.x[6] - bend[0, 0]) < 40  # as near as the trunk lets it
     assert bend[0, 1] < after.y[6] < bend[1, 1]
     assert overlaps(after, graph.width, graph.height) == 0
+    before_pill, after_pill = after.route(5), after.route(6)
+    assert {*before_pill[:, 0].tolist(), *after_pill[:, 0].tolist()} == {float(after.x[6])}  # never to the other side
 
 
 def test_a_bridged_deletion_leaves_a_straight_line() -> None:
