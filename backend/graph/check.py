@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import onnx
 
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.graph import Graph, Problem, reads
-from graftwerk.backend.graph.index import ordered, topological
+from graftwerk.backend.graph.graph import Graph, Problem
+from graftwerk.backend.graph.index import Index, ordered, topological
 
 _STANDARD = ("", "ai.onnx")
+UNORDERED = "The nodes are not in topological order"
 
 
 def check(graph: Graph) -> tuple[Problem, ...]:
@@ -22,10 +23,11 @@ def check(graph: Graph) -> tuple[Problem, ...]:
     _check_opset(graph)
     _check_tensors(graph)
     found = list(graph.problems)
-    if not ordered(graph.nodes, graph.producers, graph.nodes):
-        topological(graph.nodes, graph.producers, list(graph.nodes))
+    index = Index(graph.producers, graph.users, graph.names, graph.holders)
+    if not ordered(index, graph.nodes):
+        topological(graph.nodes, index, list(graph.nodes))
         hint = "onnx.checker refuses that; an edit of these nodes puts them in order"
-        found.append(Problem("The nodes are not in topological order", hint=hint))
+        found.append(Problem(UNORDERED, hint=hint))
     found.extend(_names(graph))
     found.extend(_unknown_operators(graph))
     return tuple(found)
@@ -47,14 +49,13 @@ def _check_opset(graph: Graph) -> None:
 def _check_tensors(graph: Graph) -> None:
     known = {info.name for info in graph.inputs} | graph.initializers.keys() | graph.producers.keys()
     known |= {sparse.values.name for sparse in graph.skeleton.sparse_initializer}
-    for node, record in graph.nodes.items():
-        for tensor in reads(record):
-            if tensor not in known:
-                raise Fault(
-                    f"{record.op_type} reads the tensor {tensor!r}, which nothing makes",
-                    graph.ref(node),
-                    "The file is incomplete, or a part of it was cut off",
-                )
+    for tensor in graph.users.keys() - known:
+        node = graph.users[tensor][0]
+        raise Fault(
+            f"{graph.nodes[node].op_type} reads the tensor {tensor!r}, which nothing makes",
+            graph.ref(node),
+            "The file is incomplete, or a part of it was cut off",
+        )
     for info in graph.outputs:
         if info.name not in known:
             raise Fault("This graph output is made by nothing", info.name, "The file is incomplete")

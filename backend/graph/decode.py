@@ -79,8 +79,8 @@ class _Decoder:
             nodes=self.nodes, inputs=tuple(self.inputs), outputs=tuple(self.outputs), initializers=self.initializers,
             value_infos=self.value_infos, functions=tuple(self.functions), model=model,
             skeleton=_parsed(GraphProto, bytes(self.rest), "graph header"), producers=index.producers,
-            users=index.users, names=index.names, next_id=len(self.nodes), folder=self.folder,
-            problems=tuple(self.problems), revision=next(revisions),
+            users=index.users, names=index.names, holders=frozenset(index.holders), next_id=len(self.nodes),
+            folder=self.folder, problems=tuple(self.problems), revision=next(revisions),
         )  # fmt: skip
 
     def _graph(self, start: int, stop: int) -> None:
@@ -152,15 +152,14 @@ class _Decoder:
         return source
 
     def _index(self) -> Index:
-        index = Index()
-        for name in (info.name for info in self.inputs):
-            if name in index.producers:
-                raise Fault("Two graph inputs have the same name", name)
-            index.producers[name] = -1
-        for node, record in self.nodes.items():
-            index.add(node, record)
+        index = Index.of(self.nodes)
+        inputs: set[str] = set()
         for info in self.inputs:
-            del index.producers[info.name]
+            if info.name in inputs:
+                raise Fault("Two graph inputs have the same name", info.name)
+            if info.name in index.producers:
+                raise Fault("A node makes a tensor that is a graph input as well", info.name, "Rename one of the two")
+            inputs.add(info.name)
         both = next((name for name in self.initializers if name in index.producers), None)
         if both is not None:
             raise Fault("A node makes a tensor that is an initializer as well", both, "Rename one of the two")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph.graph import Graph, NodeId, bodies, imported, reads, revisions
+from graftwerk.backend.graph.graph import Graph, NodeId, bodies, imported, inner_names, reads, revisions
 from graftwerk.backend.graph.index import Index, topological
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import TensorType
@@ -35,7 +36,7 @@ class Edit:
         self.value_infos: dict[str, ValueInfoProto] = dict(graph.value_infos)
         self.functions: list[FunctionProto] = list(graph.functions)
         self._types: dict[str, TensorType] | None = None
-        self._index = Index(graph.producers, graph.users, graph.names)
+        self._index = Index(graph.producers, graph.users, graph.names, graph.holders)
         self._model: ModelProto | None = None
         self._next = graph.next_id
         self._touched: set[NodeId] = set()
@@ -77,8 +78,16 @@ class Edit:
         return imported(self.header, domain)
 
     def fresh_tensor(self, base: str) -> str:
-        """A tensor name that is not in use: `base`, or `base_1`, `base_2` …"""
-        return _fresh(base, lambda name: self.defines(name) or name in self._index.users or self.is_output(name))
+        """A tensor name that is not in use, in bodies neither: `base`, or `base_1`, `base_2` …"""
+        inner = self._inner_names()
+        return _fresh(base, lambda name: name in inner or name in self._index.users or self._named(name))
+
+    def _named(self, tensor: str) -> bool:
+        return self.defines(tensor) or self.is_output(tensor)
+
+    def _inner_names(self) -> set[str]:
+        """What bodies define. An outer tensor of such a name could not be seen in them, and onnx.checker refuses it."""
+        return set().union(*(inner_names(self.nodes[node]) for node in self._index.holders))
 
     def fresh_node(self, base: str) -> str:
         return _fresh(base, self._index.names.__contains__)
@@ -165,15 +174,17 @@ class Edit:
         Graph outputs keep their name: see `rename_tensor` and `set_outputs`.
         """
         for node in tuple(self.consumers(old)) if only is None else tuple(only):
-            self.replace_record(node, _renamed(self.nodes[node], {old: new}, outputs=False))
+            self.replace_record(node, renamed(self.nodes[node], {old: new}, outputs=False))
 
     def rename_tensor(self, old: str, new: str) -> None:
         """Renames a tensor wherever it is made, read, declared or put out. Raises Fault where the name is in use."""
         if self.defines(new):
             raise Fault("The tensor exists already", new, "Choose another name")
+        if new in self._inner_names():
+            raise Fault("A tensor inside the body of a node has this name", new, "Choose another name")
         made = self.producer(old)
         for node in dict.fromkeys([*self.consumers(old), *([] if made is None else [made])]):
-            self.replace_record(node, _renamed(self.nodes[node], {old: new}, outputs=True))
+            self.replace_record(node, renamed(self.nodes[node], {old: new}, outputs=True))
         if old in self.initializers:
             self.initializers = {
                 (new if name == old else name): (weight.renamed(new) if name == old else weight)
@@ -263,7 +274,8 @@ class Edit:
             base, nodes=self._in_order(), inputs=tuple(self.inputs), outputs=tuple(self.outputs),
             initializers=self.initializers, value_infos=self.value_infos, functions=tuple(self.functions),
             model=self.header, producers=self._index.producers, users=self._index.users,
-            names=self._index.names, next_id=self._next, types=known, incomplete=self._incomplete,
+            names=self._index.names, holders=frozenset(self._index.holders), next_id=self._next, types=known,
+            incomplete=self._incomplete,
             touched=frozenset(self._touched), revision=next(revisions), parent=base.revision,
         )  # fmt: skip
 
@@ -282,7 +294,7 @@ class Edit:
         """Nodes whose inputs the edit may have taken away: the touched ones, and readers of what is gone."""
         gone = [output for node in self._touched if node in self.base.nodes for output in self.base.nodes[node].output]
         gone += self.base.initializers.keys() - self.initializers.keys()
-        if self.inputs != list(self.base.inputs):
+        if len(self.inputs) != len(self.base.inputs) or any(map(is_not, self.inputs, self.base.inputs)):
             gone += [info.name for info in self.base.inputs]
         suspects = {node for node in self._touched if node in self.nodes}
         for tensor in gone:
@@ -294,21 +306,23 @@ class Edit:
         changed = [node for node in self._touched if node in self.nodes]
         if not changed:
             return self.nodes
-        kept = [node for node in self.nodes if node in self.base.nodes]
-        place: dict[NodeId, tuple[int, int]] = {node: (at, 0) for at, node in enumerate(kept)}
-        for node in self.nodes:
-            if node not in place:
-                makers = (self.producer(tensor) for tensor in reads(self.nodes[node]))
-                last = max((place[made][0] for made in makers if made in place), default=-1)
-                place[node] = (last, node)
-        order = kept if len(kept) == len(self.nodes) else sorted(place, key=place.__getitem__)
+        added = sorted(node for node in changed if node >= self.base.next_id)
+        order = list(self.nodes)[: len(self.nodes) - len(added)]  # dicts keep their order, so new nodes come last
+        place: dict[NodeId, int] = dict(zip(order, range(len(order)), strict=True))
+        after: dict[NodeId, int] = {}
+        for node in added:
+            makers = [made for tensor in reads(self.nodes[node]) if (made := self.producer(tensor)) is not None]
+            after[node] = max((after.get(made, place.get(made, -1)) for made in makers), default=-1)
+        if added:
+            order = _merged(order, sorted(added, key=after.__getitem__), after)
+            place = dict(zip(order, range(len(order)), strict=True))
         if not self._sound(changed, place):
-            order = topological(self.nodes, self._index.producers, order)
-        if len(kept) == len(self.nodes) and order is kept:
+            order = topological(self.nodes, self._index, order)
+        elif not added:
             return self.nodes
         return {node: self.nodes[node] for node in order}
 
-    def _sound(self, changed: Iterable[NodeId], place: Mapping[NodeId, tuple[int, int]]) -> bool:
+    def _sound(self, changed: Iterable[NodeId], place: Mapping[NodeId, int]) -> bool:
         for node in changed:
             at = place[node]
             for tensor in reads(self.nodes[node]):
@@ -318,6 +332,17 @@ class Edit:
             if any(place[user] <= at for output in self.nodes[node].output for user in self.consumers(output)):
                 return False
         return True
+
+
+def _merged(kept: list[NodeId], added: list[NodeId], after: Mapping[NodeId, int]) -> list[NodeId]:
+    """`kept` with each added node, in their order, behind the position that `after` names."""
+    result: list[NodeId] = []
+    at = 0
+    for node in added:
+        result += kept[at : after[node] + 1]
+        result.append(node)
+        at = max(at, after[node] + 1)
+    return result + kept[at:]
 
 
 def _fresh(base: str, taken: Callable[[str], bool]) -> str:
@@ -341,7 +366,7 @@ def _named(info: ValueInfoProto, name: str) -> ValueInfoProto:
     return copy
 
 
-def _renamed(record: NodeProto, names: Mapping[str, str], outputs: bool) -> NodeProto:
+def renamed(record: NodeProto, names: Mapping[str, str], outputs: bool) -> NodeProto:
     """A copy of a record that reads (and with `outputs` makes) tensors under other names, in its bodies too."""
     copy = NodeProto()
     copy.CopyFrom(record)
@@ -355,7 +380,7 @@ def _renamed(record: NodeProto, names: Mapping[str, str], outputs: bool) -> Node
         inner |= {tensor.name for tensor in body.initializer}
         visible = {old: new for old, new in names.items() if old not in inner}
         for node in body.node:
-            node.CopyFrom(_renamed(node, visible, outputs=False))
+            node.CopyFrom(renamed(node, visible, outputs=False))
         for info in body.output:
             info.name = visible.get(info.name, info.name)
     return copy

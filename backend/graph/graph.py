@@ -18,6 +18,7 @@ NodeId = int
 TensorName = NewType("TensorName", str)
 NodeRef = NewType("NodeRef", str)
 revisions = count(1)
+_GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -36,7 +37,7 @@ class Graph:
     `model` and `skeleton` hold all fields of the model and of its graph that have no place of their own here, so that
     what we don't understand is kept. `types` are inferred; what the file declares stands in `value_infos`. `touched`
     names the nodes that the edit which made this revision added, removed or replaced in the revision `parent`.
-    Revisions are numbered in the order in which this process made them.
+    Revisions are numbered in the order in which this process made them. `holders` are the nodes that have bodies.
     """
 
     nodes: Mapping[NodeId, NodeProto]
@@ -50,6 +51,7 @@ class Graph:
     producers: Mapping[str, NodeId]
     users: Mapping[str, tuple[NodeId, ...]]
     names: Mapping[str, tuple[NodeId, ...]]
+    holders: frozenset[NodeId]
     next_id: NodeId
     folder: Path | None = None
     types: Mapping[str, TensorType] = field(default_factory=dict)
@@ -173,10 +175,27 @@ def captures(graph: GraphProto) -> set[str]:
 
 def reads(node: NodeProto) -> Iterable[str]:
     """Every tensor that a node needs: its inputs, and what its bodies capture; each once, without the empty ones."""
-    found = dict.fromkeys(name for name in node.input if name)
-    for attribute in node.attribute:
-        if attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
-            for _, body in bodies(node):
-                found.update(dict.fromkeys(sorted(captures(body))))
-            break
+    found = dict.fromkeys(node.input)
+    found.pop("", None)
+    if holds_bodies(node):
+        for _, body in bodies(node):
+            found.update(dict.fromkeys(sorted(captures(body))))
+    return found
+
+
+def holds_bodies(node: NodeProto) -> bool:
+    return any(attribute.type in _GRAPHS for attribute in node.attribute)
+
+
+def inner_names(node: NodeProto) -> set[str]:
+    """Names of the tensors that the bodies of a node define themselves, those in nested bodies included."""
+    found: set[str] = set()
+    for _, body in bodies(node):
+        found.update(info.name for info in body.input)
+        found.update(tensor.name for tensor in body.initializer)
+        found.update(sparse.values.name for sparse in body.sparse_initializer)
+        for inner in body.node:
+            found.update(inner.output)
+            found |= inner_names(inner)
+    found.discard("")
     return found

@@ -8,31 +8,60 @@ from collections.abc import Iterable, Mapping, Sequence
 from onnx import NodeProto
 
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.graph import NodeId, reads
+from graftwerk.backend.graph.graph import NodeId, holds_bodies, reads
 
 
 class Index:
-    """The three indexes while they are being made or edited; a finished graph holds them and changes them no more."""
+    """The indexes while they are being made or edited; a finished graph holds them and changes them no more.
+
+    `holders` are the nodes that have bodies, which are few: whoever looks into bodies need not look at all nodes.
+    """
 
     def __init__(
         self,
         producers: Mapping[str, NodeId] | None = None,
         users: Mapping[str, tuple[NodeId, ...]] | None = None,
         names: Mapping[str, tuple[NodeId, ...]] | None = None,
+        holders: Iterable[NodeId] = (),
     ) -> None:
         self.producers = dict(producers or {})
         self.users = dict(users or {})
         self.names = dict(names or {})
+        self.holders = set(holders)
+
+    @classmethod
+    def of(cls, nodes: Mapping[NodeId, NodeProto]) -> Index:
+        """The index over all nodes at once, as `add` for each would make it. Raises Fault as `add` does."""
+        index = cls()
+        users: dict[str, list[NodeId]] = {}
+        names: dict[str, list[NodeId]] = {}
+        for node, record in nodes.items():
+            for output in record.output:
+                if output and index.producers.setdefault(output, node) != node:
+                    raise _made_twice(output)
+            holds = holds_bodies(record)
+            if holds:
+                index.holders.add(node)
+            for tensor in reads(record) if holds else dict.fromkeys(record.input):
+                if tensor:
+                    users.setdefault(tensor, []).append(node)
+            if record.name:
+                names.setdefault(record.name, []).append(node)
+        index.users = {tensor: tuple(found) for tensor, found in users.items()}
+        index.names = {name: tuple(found) for name, found in names.items()}
+        return index
 
     def add(self, node: NodeId, record: NodeProto) -> None:
         """Raises Fault where a tensor that the node makes is made already."""
         for output in record.output:
             if output and self.producers.setdefault(output, node) != node:
-                raise Fault("Two nodes make the same tensor", output, "Every tensor has one producer; rename one")
+                raise _made_twice(output)
         for tensor in reads(record):
             self.users[tensor] = (*self.users.get(tensor, ()), node)
         if record.name:
             self.names[record.name] = (*self.names.get(record.name, ()), node)
+        if holds_bodies(record):
+            self.holders.add(node)
 
     def remove(self, node: NodeId, record: NodeProto) -> None:
         for output in record.output:
@@ -42,6 +71,7 @@ class Index:
             self._drop(self.users, tensor, node)
         if record.name:
             self._drop(self.names, record.name, node)
+        self.holders.discard(node)
 
     @staticmethod
     def _drop(table: dict[str, tuple[NodeId, ...]], key: str, node: NodeId) -> None:
@@ -52,34 +82,36 @@ class Index:
             del table[key]
 
 
-def ordered(nodes: Mapping[NodeId, NodeProto], producers: Mapping[str, NodeId], order: Iterable[NodeId]) -> bool:
+def _made_twice(tensor: str) -> Fault:
+    return Fault("Two nodes make the same tensor", tensor, "Every tensor has one producer; rename one")
+
+
+def ordered(index: Index, order: Iterable[NodeId]) -> bool:
     """Whether every producer comes before its consumers in `order`."""
-    seen: set[NodeId] = set()
-    for node in order:
-        for tensor in reads(nodes[node]):
-            made = producers.get(tensor)
-            if made is not None and made not in seen:
+    place = {node: at for at, node in enumerate(order)}
+    for tensor, made in index.producers.items():
+        at = place[made]
+        for user in index.users.get(tensor, ()):
+            if place[user] <= at:
                 return False
-        seen.add(node)
     return True
 
 
-def topological(
-    nodes: Mapping[NodeId, NodeProto], producers: Mapping[str, NodeId], order: Sequence[NodeId]
-) -> list[NodeId]:
+def topological(nodes: Mapping[NodeId, NodeProto], index: Index, order: Sequence[NodeId]) -> list[NodeId]:
     """The nodes with every producer before its consumers; of those that are ready, the first in `order` comes first.
 
     So an order which is right already stays as it is. Raises Fault where the nodes form a cycle, with its nodes.
     """
-    position = {node: at for at, node in enumerate(order)}
-    waiting: dict[NodeId, int] = {}
+    place = {node: at for at, node in enumerate(order)}
+    waiting = dict.fromkeys(order, 0)
     unlocks: dict[NodeId, list[NodeId]] = {}
-    for node in order:
-        needs = {made for tensor in reads(nodes[node]) if (made := producers.get(tensor)) is not None}
-        waiting[node] = len(needs)
-        for made in needs:
-            unlocks.setdefault(made, []).append(node)
-    ready = [position[node] for node in order if not waiting[node]]
+    for tensor, made in index.producers.items():
+        readers = index.users.get(tensor)
+        if readers:
+            unlocks.setdefault(made, []).extend(readers)
+            for user in readers:
+                waiting[user] += 1
+    ready = [place[node] for node, missing in waiting.items() if not missing]
     result: list[NodeId] = []
     while ready:
         node = order[heapq.heappop(ready)]
@@ -87,9 +119,9 @@ def topological(
         for user in unlocks.get(node, ()):
             waiting[user] -= 1
             if not waiting[user]:
-                heapq.heappush(ready, position[user])
+                heapq.heappush(ready, place[user])
     if len(result) < len(order):
-        cycle = _cycle(nodes, producers, set(order) - set(result))
+        cycle = _cycle(nodes, index.producers, set(order) - set(result))
         raise Fault("The nodes form a cycle", cycle, "Cut one of its edges")
     return result
 
