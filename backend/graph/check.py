@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import onnx
 
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.graph import Graph, Problem
+from graftwerk.backend.graph.graph import Graph, NodeId, Problem
 from graftwerk.backend.graph.index import Index, ordered, topological
 
 _STANDARD = ("", "ai.onnx")
@@ -72,10 +72,10 @@ def _names(graph: Graph) -> Iterator[Problem]:
 def _unknown_operators(graph: Graph) -> Iterator[Problem]:
     version = graph.opset() or 1
     local = {(function.domain, function.name) for function in graph.functions}
-    seen: set[str] = set()
+    first: dict[tuple[str, str], NodeId] = {}
     for node, record in graph.nodes.items():
-        if record.domain not in _STANDARD or record.op_type in seen or (record.domain, record.op_type) in local:
-            continue
-        seen.add(record.op_type)
-        if not onnx.defs.has(record.op_type, version, ""):
-            yield Problem(f"{record.op_type} is not an operator of opset {version}", graph.ref(node))
+        first.setdefault((record.domain, record.op_type), node)
+    for (domain, op_type), node in first.items():
+        known = domain not in _STANDARD or (domain, op_type) in local or onnx.defs.has(op_type, version, "")
+        if not known:
+            yield Problem(f"{op_type} is not an operator of opset {version}", graph.ref(node))

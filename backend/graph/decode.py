@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
@@ -39,10 +40,17 @@ def decode(buffer: Buffer, source: Source | None, folder: Path | None) -> Graph:
     `folder` is where external data lies. Raises Fault where the bytes are not a whole ONNX model, where a tensor has
     two producers or initializers, or where external data lies outside the folder or past its file.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # 50,000 records are made, none is garbage: the collector would walk them again and again
-    try:
+    with uncollected():
         return _Decoder(buffer, source, folder).graph()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection: 50,000 records are made, none is garbage, and it would walk them again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if collecting:
             gc.enable()

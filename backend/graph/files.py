@@ -17,7 +17,7 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 from graftwerk.backend.atomic import atomic
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.check import check
-from graftwerk.backend.graph.decode import decode, external_path
+from graftwerk.backend.graph.decode import decode, external_path, uncollected
 from graftwerk.backend.graph.encode import to_model, write
 from graftwerk.backend.graph.graph import Graph, bodies
 from graftwerk.backend.graph.tensors import Source
@@ -36,8 +36,9 @@ def load(path: Path) -> Graph:
     """
     path = Path(path)
     try:
-        graph = _load(path)
-        return replace(graph, problems=check(graph))
+        with uncollected():
+            graph = _load(path)
+            return replace(graph, problems=check(graph))
     except Fault as fault:
         place = f"{path.name}: {fault.where}" if fault.where else path.name
         raise Fault(fault.message, place, fault.hint) from fault

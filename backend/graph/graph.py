@@ -18,7 +18,8 @@ NodeId = int
 TensorName = NewType("TensorName", str)
 NodeRef = NewType("NodeRef", str)
 revisions = count(1)
-_GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
+#: Attributes that hold the bodies of If, Loop, Scan and their like.
+BODY_TYPES = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -184,7 +185,7 @@ def reads(node: NodeProto) -> Iterable[str]:
 
 
 def holds_bodies(node: NodeProto) -> bool:
-    return any(attribute.type in _GRAPHS for attribute in node.attribute)
+    return any(attribute.type in BODY_TYPES for attribute in node.attribute)
 
 
 def inner_names(node: NodeProto) -> set[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from onnx import NodeProto
 
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.graph import NodeId, holds_bodies, reads
+from graftwerk.backend.graph.graph import BODY_TYPES, NodeId, holds_bodies, reads
 
 
 class Index:
@@ -33,22 +33,21 @@ class Index:
     def of(cls, nodes: Mapping[NodeId, NodeProto]) -> Index:
         """The index over all nodes at once, as `add` for each would make it. Raises Fault as `add` does."""
         index = cls()
-        users: dict[str, list[NodeId]] = {}
-        names: dict[str, list[NodeId]] = {}
+        producers, users, names = index.producers, _Lists(), _Lists()
         for node, record in nodes.items():
             for output in record.output:
-                if output and index.producers.setdefault(output, node) != node:
+                if output and producers.setdefault(output, node) != node:
                     raise _made_twice(output)
-            holds = holds_bodies(record)
-            if holds:
-                index.holders.add(node)
-            for tensor in reads(record) if holds else dict.fromkeys(record.input):
+            for attribute in record.attribute:
+                if attribute.type in BODY_TYPES:
+                    index.holders.add(node)
+                    break
+            for tensor in reads(record) if node in index.holders else dict.fromkeys(record.input):
                 if tensor:
-                    users.setdefault(tensor, []).append(node)
+                    users.add(tensor, node)
             if record.name:
-                names.setdefault(record.name, []).append(node)
-        index.users = {tensor: tuple(found) for tensor, found in users.items()}
-        index.names = {name: tuple(found) for name, found in names.items()}
+                names.add(record.name, node)
+        index.users, index.names = users.finished(), names.finished()
         return index
 
     def add(self, node: NodeId, record: NodeProto) -> None:
@@ -80,6 +79,23 @@ class Index:
             table[key] = rest
         else:
             del table[key]
+
+
+class _Lists:
+    """Nodes by text, most texts with one: only where there are more is a list made on the way to the tuple."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[NodeId, ...]] = {}
+        self.several: dict[str, list[NodeId]] = {}
+
+    def add(self, key: str, node: NodeId) -> None:
+        first = self.found.setdefault(key, (node,))
+        if first[0] != node:
+            self.several.setdefault(key, [first[0]]).append(node)
+
+    def finished(self) -> dict[str, tuple[NodeId, ...]]:
+        self.found.update((key, tuple(nodes)) for key, nodes in self.several.items())
+        return self.found
 
 
 def _made_twice(tensor: str) -> Fault:
