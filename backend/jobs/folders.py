@@ -40,17 +40,20 @@ class JobFolders:
                 self.path.mkdir()
                 self._lock = _lock(self.path / "lock", wait=False)
         except OSError as error:
-            raise Fault(
-                f"can't make a folder for jobs: {error.strerror}",
-                where=str(self.base),
-                hint="Free space there, or make it writable.",
-            ) from error
+            raise self._fault(error) from error
 
     def new(self) -> Path:
-        """A new empty folder for one job."""
+        """A new empty folder for one job. Raises Fault where it can't be made."""
         folder = self.path / str(next(self._numbers))
-        folder.mkdir()
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise self._fault(error) from error
         return folder
+
+    def _fault(self, error: OSError) -> Fault:
+        hint = "Free space there, or make it writable."
+        return Fault(f"can't make a folder for jobs: {error.strerror}", str(self.base), hint)
 
     def close(self) -> None:
         """Remove the run's folder with everything in it."""
@@ -65,9 +68,10 @@ class JobFolders:
         with _locked(self.base / ".lock"):
             for folder in self.base.iterdir():
                 if folder != self.path and folder.is_dir():
-                    lock = _lock(folder / "lock", wait=False)
-                    if lock is not None:
-                        left.append((folder, lock))
+                    with suppress(FileNotFoundError):  # its run has just removed it
+                        lock = _lock(folder / "lock", wait=False)
+                        if lock is not None:
+                            left.append((folder, lock))
         for folder, lock in left:  # each is locked by us now: a run that starts meanwhile leaves them to us
             _end_leftover_processes(folder)
             os.close(lock)

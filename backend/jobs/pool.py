@@ -110,7 +110,8 @@ class JobPool:
     def submit(self, job: Job, on_event: OnEvent, folder: Path | None = None) -> JobHandle:
         """Run `job`; `on_event` gets its events one at a time on a thread of the pool, a Finished or a Failed last.
 
-        `folder` is where its artifacts go, a new one if not given. Raises TypeError for a job that is not JSON.
+        `folder` is where its artifacts go, a new one if not given. Raises TypeError for a job that is not JSON,
+        Fault where no folder can be made.
         """
         protocol.job_message(job, "")  # raises here, where the caller sees it
         with self._lock:

@@ -128,6 +128,15 @@ def test_modules_are_loaded_ahead_and_a_missing_one_does_no_harm(make_pool: Make
     assert result(pool, Echo())["modules"] == ["fractions"]
 
 
+def test_files_of_the_working_directory_are_no_modules(
+    make_pool: MakePool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "queue", "fractions", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not me')")
+    monkeypatch.chdir(tmp_path)
+    assert result(make_pool(preload=("fractions",)), Echo())["modules"] == ["fractions"]
+
+
 def test_niceness(make_pool: MakePool) -> None:
     assert result(make_pool(nice=5), Echo())["nice"] == os.nice(0) + 5
 
@@ -427,3 +436,8 @@ def test_a_folder_that_can_not_be_made_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(Fault) as caught:
         JobPool(base=tmp_path / "file" / "jobs")
     assert caught.value.hint
+    folders = JobFolders(tmp_path / "base")
+    folders.path.rename(tmp_path / "moved")
+    with pytest.raises(Fault, match="can't make a folder for jobs: No such file"):
+        folders.new()
+    folders.close()
