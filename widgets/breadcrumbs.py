@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
-from graftwerk.widgets.theme import Theme
-
 
 class Breadcrumbs(QWidget):
     """Buttons for the outer graphs, a text for the shown one. `activated` carries the depth to go back to."""
@@ -20,20 +18,17 @@ class Breadcrumbs(QWidget):
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(2)
-        self._path: tuple[str, ...] = ()
-        self._color = ""
 
     def set_path(self, path: Sequence[str]) -> None:
         """Shows the names from the model down to the shown graph."""
-        self._path = tuple(path)
         while (item := self._row.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:
                 widget.deleteLater()
-        for depth, name in enumerate(self._path):
+        for depth, name in enumerate(path):
             if depth:
                 self._row.addWidget(self._text("›"))
-            if depth == len(self._path) - 1:
+            if depth == len(path) - 1:
                 self._row.addWidget(self._text(name))
             else:
                 button = QToolButton(self)
@@ -44,12 +39,8 @@ class Breadcrumbs(QWidget):
                 self._row.addWidget(button)
         self._row.addStretch(1)
 
-    def set_theme(self, theme: Theme) -> None:
-        self._color = theme.muted
-        self.set_path(self._path)
-
     def _text(self, text: str) -> QLabel:
         label = QLabel(text, self)
-        label.setStyleSheet(f"color: {self._color}" if self._color else "")
+        label.setProperty("role", "muted")
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         return label

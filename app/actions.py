@@ -1,0 +1,168 @@
+"""Everything that can be done in the window, as data: menus, tool bar, palette and shortcuts are views of this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from graftwerk.backend.fault import Reason
+from graftwerk.backend.operations.registry import OperationInfo, operations, why_blocked
+
+if TYPE_CHECKING:
+    from graftwerk.app.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One command. `why_not` says why it can't be done now; `menu` is where it stands, "" for the palette only."""
+
+    id: str
+    title: str
+    menu: str
+    run: Callable[[Window], object]
+    shortcut: str = ""
+    why_not: Callable[[Window], Reason | None] = lambda window: None
+    icon: str = ""
+    checked: Callable[[Window], bool] | None = None
+
+
+def needs_tab(window: Window) -> Reason | None:
+    return None if window.tab is not None else Reason("Open a model first")
+
+
+def _needs_edit(window: Window) -> Reason | None:
+    if window.tab is None:
+        return Reason("Open a model first")
+    return window.tab.read_only()
+
+
+def _needs_undo(window: Window) -> Reason | None:
+    return needs_tab(window) or (None if window.tab and window.tab.document.can_undo else Reason("Nothing to undo"))
+
+
+def _needs_redo(window: Window) -> Reason | None:
+    return needs_tab(window) or (None if window.tab and window.tab.document.can_redo else Reason("Nothing to redo"))
+
+
+def _needs_selection(window: Window) -> Reason | None:
+    chosen = window.tab.selection if window.tab else None
+    return None if chosen and (chosen.nodes or chosen.tensors) else Reason("Select a node or a tensor first")
+
+
+def _needs_two(window: Window) -> Reason | None:
+    chosen = window.tab.selection if window.tab else None
+    return None if chosen and len(chosen.nodes) == 2 else Reason("Select two nodes first")
+
+
+def _needs_report(window: Window) -> Reason | None:
+    return None if window.tab and window.tab.report else Reason("Build first, or switch the live preview on")
+
+
+def _needs_profile(window: Window) -> Reason | None:
+    return None if window.tab and window.tab.profile else Reason("Profile first")
+
+
+def _show_overlay(key: str, window: Window) -> None:
+    window.need_tab().set_overlay(key)
+
+
+_OVERLAYS = (
+    ("none", "Operators", needs_tab), ("fusion", "Fusion", _needs_report), ("precision", "Precision", _needs_report),
+    ("time", "Time", _needs_profile),
+)  # fmt: skip
+
+
+def standard_actions() -> Iterator[Action]:
+    """The window's own commands, in the order of the menus."""
+    yield Action("file.open", "Open…", "File", lambda w: w.files.choose_and_open(), "Ctrl+O", icon="open")
+    yield Action("file.save", "Save", "File", lambda w: w.files.save(), "Ctrl+S", needs_tab, "save")
+    yield Action("file.save_as", "Save As…", "File", lambda w: w.files.save_as(), "Ctrl+Shift+S", needs_tab)
+    yield Action(
+        "file.export_deployable", "Export for Deployment…", "File",
+        lambda w: w.files.export_deployable(), "", needs_tab,
+    )
+    yield Action("file.save_recipe", "Save Recipe…", "File", lambda w: w.files.save_recipe(), "", needs_tab)
+    yield Action("file.apply_recipe", "Apply Recipe…", "File", lambda w: w.files.apply_recipe(), "", _needs_edit)
+    yield Action(
+        "file.export_picture", "Export Picture…", "File",
+        lambda w: w.files.export_picture(), "Ctrl+E", needs_tab, "export",
+    )
+    yield Action("file.close", "Close Tab", "File", lambda w: w.close_tab(), "Ctrl+W", needs_tab)
+    yield Action("file.quit", "Quit", "File", lambda w: w.close(), "Ctrl+Q")
+
+    yield Action("edit.undo", "Undo", "Edit", lambda w: w.edits.undo(), "Ctrl+Z", _needs_undo, "undo")
+    yield Action("edit.redo", "Redo", "Edit", lambda w: w.edits.redo(), "Ctrl+Shift+Z", _needs_redo, "redo")
+    yield Action("edit.find", "Find…", "Edit", lambda w: w.searching.find(), "Ctrl+F", needs_tab, "search")
+    yield Action("edit.palette", "Commands…", "Edit", lambda w: w.searching.commands(), "Ctrl+Shift+P")
+    yield Action("select.all", "Select All", "Select", lambda w: w.selecting.all(), "Ctrl+A", needs_tab)
+    yield Action(
+        "select.upstream", "Upstream", "Select", lambda w: w.selecting.upstream(), "Ctrl+Up", _needs_selection,
+    )
+    yield Action(
+        "select.downstream", "Downstream", "Select", lambda w: w.selecting.downstream(), "Ctrl+Down", _needs_selection,
+    )
+    yield Action(
+        "select.between", "Path Between Two", "Select", lambda w: w.selecting.between(), "Ctrl+B", _needs_two,
+    )
+
+    yield Action("view.fit", "Fit", "View", lambda w: w.need_tab().canvas.zoom_fit(), "F", needs_tab, "fit")
+    yield Action(
+        "view.actual", "Actual Size", "View", lambda w: w.need_tab().canvas.zoom_actual(), "Ctrl+0", needs_tab,
+    )
+    yield Action("view.zoom_in", "Zoom In", "View", lambda w: w.need_tab().canvas.zoom_in(), "Ctrl++", needs_tab)
+    yield Action("view.zoom_out", "Zoom Out", "View", lambda w: w.need_tab().canvas.zoom_out(), "Ctrl+-", needs_tab)
+    yield Action(
+        "view.collapse", "Collapse Scopes", "View",
+        lambda w: w.need_tab().collapse_all(), "Ctrl+Shift+[", needs_tab, "collapse",
+    )
+    yield Action(
+        "view.expand", "Expand Scopes", "View",
+        lambda w: w.need_tab().expand_all(), "Ctrl+Shift+]", needs_tab, "expand",
+    )
+    yield Action("view.arrange", "Arrange Anew", "View", lambda w: w.need_tab().canvas.arrange(), "", needs_tab)
+    for key, title, why in _OVERLAYS:
+        yield Action(f"overlay.{key}", f"Show {title}", "View", partial(_show_overlay, key), "", why)
+    yield Action(
+        "view.theme", "Dark Theme", "View", lambda w: w.toggle_theme(), "", checked=lambda w: w.theme.dark,
+    )
+    yield Action("view.reset", "Reset Layout", "View", lambda w: w.docks.reset())
+
+    yield Action("engine.build", "Build", "Engine", lambda w: w.engines.build(), "F5", needs_tab, "build")
+    yield Action(
+        "engine.settings", "Build Settings…", "Engine", lambda w: w.engines.build_settings(), "Shift+F5", needs_tab,
+    )
+    yield Action("engine.profile", "Profile", "Engine", lambda w: w.engines.profile(), "F6", needs_tab, "profile")
+    yield Action(
+        "engine.profile_settings", "Profile Settings…", "Engine",
+        lambda w: w.engines.profile_settings(), "Shift+F6", needs_tab,
+    )
+    yield Action("engine.preview", "Live Preview", "Engine", lambda w: w.engines.toggle_preview(), "F7", needs_tab,
+                 checked=lambda w: w.tab is not None and w.tab.preview.on)  # fmt: skip
+    yield Action("help.tour", "Open a Sample", "Help", lambda w: w.files.open_sample())
+    yield Action("help.about", "About Graftwerk", "Help", lambda w: w.about())
+
+
+def operation_actions() -> Iterator[Action]:
+    """One action for every registered operation."""
+    for found in operations().values():
+        title = found.title + ("…" if found.parameters else "")
+        start, why = partial(_start, found), partial(_why_not, found)
+        yield Action(f"operation.{found.id}", title, found.menu, start, found.shortcut, why)
+
+
+def _start(found: OperationInfo, window: Window) -> None:
+    window.edits.start(found)
+
+
+def _why_not(found: OperationInfo, window: Window) -> Reason | None:
+    """Why an operation can't be started on what is selected. Missing parameters are no reason: its form asks."""
+    blocked = _needs_edit(window)
+    if blocked is not None or window.tab is None:
+        return blocked
+    suggested = found.cls.suggest(window.tab.graph, window.tab.selection)
+    if isinstance(suggested, Reason):
+        return suggested
+    asked = any(p.required and not getattr(suggested, p.name) for p in found.parameters)
+    return None if asked else why_blocked(suggested, window.tab.graph)

@@ -1,0 +1,205 @@
+"""The panels around the canvas: which there are, where they stand, and what each is given to show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QMenu, QTabWidget, QWidget
+
+from graftwerk.app.tab import Tab
+from graftwerk.backend.operations.registry import Selection
+from graftwerk.widgets.panels.history import History
+from graftwerk.widgets.panels.inspector import Inspector
+from graftwerk.widgets.panels.jobs import JobsPanel
+from graftwerk.widgets.panels.layers import LayerTable
+from graftwerk.widgets.panels.outline import Outline
+from graftwerk.widgets.panels.precision import PrecisionPanel
+from graftwerk.widgets.panels.problems import Problems
+from graftwerk.widgets.panels.timeline import Timeline
+from graftwerk.widgets.panels.times import TimesPanel
+from graftwerk.widgets.theme import Theme
+
+if TYPE_CHECKING:
+    from graftwerk.app.window import Window
+
+_LEFT, _RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+_BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
+#: Changes whenever the set of docks does: a layout that was saved for another set is not restored.
+_LAYOUT_VERSION = 1
+
+
+class Docks:
+    """Makes the panels, connects them to the window's one selection, and shows the current tab in them."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        window.setDockNestingEnabled(True)
+        window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        window.setCorner(Qt.Corner.BottomLeftCorner, _LEFT)
+        window.setCorner(Qt.Corner.BottomRightCorner, _RIGHT)
+        self.outline = Outline()
+        self.history = History()
+        self.inspector = Inspector()
+        self.timeline = Timeline()
+        self.times = TimesPanel()
+        self.layers = LayerTable()
+        self.precision = PrecisionPanel()
+        self.problems = Problems()
+        self.jobs = JobsPanel()
+        self._docks: dict[str, QDockWidget] = {}
+        self._stale: set[str] = set()
+        for key, title, panel, area in (
+            ("outline", "Outline", self.outline, _LEFT), ("recipe", "Recipe", self.history, _LEFT),
+            ("inspector", "Inspector", self.inspector, _RIGHT), ("timeline", "Timeline", self.timeline, _BOTTOM),
+            ("times", "Times", self.times, _BOTTOM), ("layers", "Layers", self.layers, _BOTTOM),
+            ("precision", "Precision", self.precision, _BOTTOM), ("problems", "Problems", self.problems, _BOTTOM),
+            ("jobs", "Jobs", self.jobs, _BOTTOM),
+        ):  # fmt: skip
+            self._add(key, title, panel, area)
+        self.reset()
+        self._connect()
+
+    def _add(self, key: str, title: str, panel: QWidget, area: Qt.DockWidgetArea) -> None:
+        dock = QDockWidget(title, self.window)
+        dock.setObjectName(key)
+        dock.setWidget(panel)
+        self._docks[key] = dock
+        self.window.addDockWidget(area, dock)
+        dock.visibilityChanged.connect(lambda visible: self._catch_up(key) if visible else None)
+
+    def _connect(self) -> None:
+        window = self.window
+        self.outline.selected.connect(self._select)
+        self.inspector.selected.connect(self._select)
+        self.inspector.operation_requested.connect(window.edits.apply)
+        self.history.go.connect(lambda index: window.need_tab().document.go(index))
+        self.history.save_recipe.connect(window.files.save_recipe)
+        self.problems.activated.connect(lambda where: window.need_tab().select_refs((where,)))
+        self.jobs.cancel.connect(self._cancel)
+        self.layers.layers_selected.connect(self._select_layers)
+        self.precision.layers_selected.connect(self._select_layers)
+        self.timeline.node_selected.connect(lambda ref: window.need_tab().select_refs((ref,)))
+        self.times.node_selected.connect(lambda ref: window.need_tab().select_refs((ref,)))
+        window.jobs.changed.connect(lambda task: self.jobs.set_job(task.view) if task.listed else None)
+
+    def show(self, key: str) -> None:
+        """Brings a panel to the front."""
+        self._docks[key].show()
+        self._docks[key].raise_()
+
+    def show_tab(self, tab: Tab | None) -> None:
+        """Gives the panels what a tab holds now; hidden ones get it when they are shown."""
+        self._stale = set(self._docks)
+        for key, dock in self._docks.items():
+            if dock.isVisible() and not dock.visibleRegion().isEmpty():
+                self._catch_up(key)
+        count = len(tab.problems) if tab is not None else 0
+        self._docks["problems"].setWindowTitle(f"Problems {count}" if count else "Problems")
+
+    def _catch_up(self, key: str) -> None:
+        if key not in self._stale:
+            return
+        self._stale.discard(key)
+        tab = self.window.tab
+        fill: dict[str, Callable[[], object]] = {
+            "outline": lambda: self.outline.set_graph(tab.graph if tab else None),
+            "recipe": lambda: self.history.set_document(tab.document if tab else None),
+            "inspector": lambda: self._inspect(tab),
+            "timeline": lambda: self.timeline.set_profile(tab.profile if tab else None),
+            "times": lambda: self.times.set_profile(tab.profile if tab else None),
+            "layers": lambda: self.layers.set_report(
+                tab.report if tab else None, tab.graph if tab else None, tab.profile if tab else None
+            ),
+            "precision": lambda: self.precision.set_report(
+                tab.report if tab else None, tab.graph if tab else None, tab.profile if tab else None
+            ),
+            "problems": lambda: self.problems.set_problems(tab.problems if tab else ()),
+        }
+        if key in fill:
+            fill[key]()
+            if tab is not None:
+                self._show_selected(key, tab)
+
+    def show_selection(self, tab: Tab) -> None:
+        """Shows the tab's selection in all panels that are up to date; the others get it with their content."""
+        for key in self._docks.keys() - self._stale:
+            self._show_selected(key, tab)
+
+    def _show_selected(self, key: str, tab: Tab) -> None:
+        refs = tuple(tab.graph.ref(node) for node in tab.selection.nodes[:2000])
+        if key == "outline":
+            self.outline.set_selection(tab.selection)
+        elif key == "inspector":
+            self._inspect(tab)
+        elif key == "layers" and tab.report is not None:
+            chosen = [tab.report.nodes[ref].layer for ref in refs if ref in tab.report.nodes]
+            self.layers.select_layers(tuple(dict.fromkeys(filter(None, chosen))))
+        elif key == "timeline":
+            self.timeline.set_selection(refs)
+        elif key == "times":
+            self.times.set_selection(refs)
+
+    def _inspect(self, tab: Tab | None) -> None:
+        if tab is None:
+            self.inspector.show_nothing()
+        else:
+            self.inspector.inspect(tab.graph, tab.selection, tab.report, tab.profile)
+
+    def _select(self, selection: Selection) -> None:
+        self.window.need_tab().select(selection, reveal=True)
+
+    def _select_layers(self, names: tuple[str, ...]) -> None:
+        tab = self.window.need_tab()
+        if tab.report is not None:
+            wanted = set(names)
+            refs = [ref for layer in tab.report.layers if layer.name in wanted for ref in layer.onnx_nodes]
+            tab.select_refs(tuple(dict.fromkeys(refs)))
+
+    def _cancel(self, view: object) -> None:
+        for task in self.window.jobs.tasks:
+            if task.view is view:
+                self.window.jobs.cancel(task)
+
+    def set_theme(self, theme: Theme) -> None:
+        for panel in (self.outline, self.history, self.inspector, self.timeline, self.times, self.layers,
+                      self.precision, self.problems, self.jobs):  # fmt: skip
+            panel.set_theme(theme)
+
+    # Layout
+
+    def add_to(self, menu: QMenu) -> None:
+        """Adds a switch for every panel to a menu."""
+        menu.addSeparator()
+        for dock in self._docks.values():
+            menu.addAction(dock.toggleViewAction())
+
+    def reset(self) -> None:
+        """Puts every panel where it stood at first."""
+        window = self.window
+        for key, dock in self._docks.items():
+            dock.setFloating(False)
+            area = _LEFT if key in ("outline", "recipe") else _RIGHT if key == "inspector" else _BOTTOM
+            window.addDockWidget(area, dock)
+            dock.show()
+        first = self._docks["timeline"]
+        for key in ("times", "layers", "precision", "problems", "jobs"):
+            window.tabifyDockWidget(first, self._docks[key])
+        first.raise_()
+        window.resizeDocks([self._docks["outline"], self._docks["recipe"]], [480, 300], Qt.Orientation.Vertical)
+        window.resizeDocks([self._docks["outline"], self._docks["inspector"]], [250, 310], Qt.Orientation.Horizontal)
+        window.resizeDocks([first], [250], Qt.Orientation.Vertical)
+
+    def save(self) -> None:
+        settings = self.window.settings
+        settings.set_bytes("geometry", self.window.saveGeometry())
+        settings.set_bytes("docks", self.window.saveState(_LAYOUT_VERSION))
+
+    def restore(self) -> None:
+        """Puts window and panels where they were when the program was closed last."""
+        geometry, docks = self.window.settings.bytes("geometry"), self.window.settings.bytes("docks")
+        if geometry is not None:
+            self.window.restoreGeometry(geometry)
+        if docks is not None:
+            self.window.restoreState(docks, _LAYOUT_VERSION)

@@ -1,0 +1,85 @@
+"""Editing the shown model: operations with their forms, slow ones in a job, undo and redo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.jobs.protocol import Failed, Finished
+from graftwerk.backend.operations.in_job import apply_job, take_result
+from graftwerk.backend.operations.registry import Operation, OperationInfo
+from graftwerk.widgets.panels.form import OperationDialog
+
+if TYPE_CHECKING:
+    from graftwerk.app.tab import Tab
+    from graftwerk.app.window import Window
+
+
+class EditControl:
+    """The window's commands that change the model."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+
+    def undo(self) -> None:
+        document = self.window.need_tab().document
+        if document.can_undo:
+            undone = document.revisions[document.at].operation
+            document.undo()
+            self.window.say(f"Undone: {undone.summary() if undone else ''}")
+
+    def redo(self) -> None:
+        document = self.window.need_tab().document
+        if document.can_redo:
+            document.redo()
+            done = document.revisions[document.at].operation
+            self.window.say(f"Redone: {done.summary() if done else ''}")
+
+    def start(self, found: OperationInfo) -> None:
+        """Starts an operation on the selection: at once where it has no parameters, else with its form."""
+        tab = self.window.need_tab()
+        suggested = found.cls.suggest(tab.graph, tab.selection)
+        if isinstance(suggested, Reason):
+            self.window.show_fault(suggested.fault(), found.title)
+        elif found.parameters:
+            self.ask(suggested)
+        else:
+            self.apply(suggested)
+
+    def ask(self, operation: Operation) -> None:
+        """Shows an operation's form, and applies what the user made of it."""
+        tab = self.window.need_tab()
+        dialog = OperationDialog(operation, tab.graph, self.window)
+        dialog.accepted_operation.connect(self.apply)
+        dialog.show()
+
+    def apply(self, operation: Operation) -> None:
+        """Applies an operation to the shown model. A Fault is shown, and changes nothing."""
+        tab = self.window.need_tab()
+        blocked = tab.read_only()
+        if blocked is not None:
+            self.window.show_fault(blocked.fault(), operation.info.title)
+        elif operation.info.slow:
+            self._apply_in_job(tab, operation)
+        else:
+            self.window.attempt(lambda: tab.document.apply(operation), operation.summary())
+
+    def _apply_in_job(self, tab: Tab, operation: Operation) -> None:
+        graph = tab.document.graph
+
+        def done(outcome: Finished | Failed) -> None:
+            if isinstance(outcome, Failed):
+                if not outcome.cancelled:
+                    fault = Fault(outcome.message, outcome.where, outcome.hint)
+                    self.window.show_fault(fault, operation.info.title, outcome.details)
+            elif tab.document.graph.revision != graph.revision:
+                self.window.say(f"{operation.info.title}: the model was edited meanwhile; do it again", error=True)
+            else:
+                path = Path(outcome.result["model"])
+                self.window.attempt(
+                    lambda: tab.document.push(operation, take_result(graph, path)), operation.summary()
+                )
+
+        title = f"{operation.info.title} in {tab.title}"
+        self.window.jobs.submit(title, lambda folder: apply_job(graph, operation, folder), done)

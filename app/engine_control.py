@@ -1,0 +1,160 @@
+"""Building and profiling the shown model: settings, jobs, and what is done with their results."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graftwerk.app.jobs import Task
+from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job, read_profile, read_report
+from graftwerk.backend.engines.tensorrt_rtx import QueryRtx
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.graph import Problem
+from graftwerk.backend.jobs.protocol import Failed, Finished
+from graftwerk.widgets.panels.build_form import BuildDialog
+from graftwerk.widgets.panels.profile_form import ProfileDialog
+
+if TYPE_CHECKING:
+    from graftwerk.app.tab import Tab
+    from graftwerk.app.window import Window
+
+
+class EngineControl:
+    """The window's commands about engines. `library` is what the installed TensorRT-RTX says of itself, once known."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.library: dict[str, Any] = {}
+        self.missing = ""
+        self._builds: dict[Tab, BuildSettings] = {}
+        self._profiles: dict[Tab, dict[str, Any]] = {}
+
+    def ask_library(self) -> None:
+        """Starts the workers and asks the library for its version, targets and options."""
+        self.window.jobs.submit("Look for TensorRT-RTX", lambda folder: QueryRtx(), self._on_library, listed=False)
+
+    def _on_library(self, outcome: Finished | Failed) -> None:
+        if isinstance(outcome, Finished):
+            self.library, self.missing = outcome.result, ""
+        else:
+            self.missing = f"{outcome.message}. {outcome.hint}".strip()
+        self.window.refresh()
+
+    @property
+    def compiler(self) -> str:
+        return f"TensorRT-RTX {self.library['version']}" if self.library else "TensorRT-RTX"
+
+    def settings(self, tab: Tab) -> BuildSettings:
+        """What the next build of a model is asked."""
+        targets = tuple(self.window.settings.read("targets", ["sm89"]))
+        known = self.library.get("targets", list(targets))
+        return self._builds.get(tab, BuildSettings(tuple(name for name in targets if name in known) or ("sm89",)))
+
+    def set_targets(self, targets: tuple[str, ...]) -> None:
+        """Chooses targets for the shown model, and for those opened later."""
+        tab = self.window.need_tab()
+        self._builds[tab] = replace(self.settings(tab), targets=targets)
+        self.window.settings.write("targets", list(targets))
+        tab.preview.settings_changed()
+        self.window.refresh()
+
+    def build_settings(self) -> None:
+        """Asks for targets, shapes, options and the engine's place, and builds."""
+        tab = self.window.need_tab()
+        dialog = BuildDialog(tab.document.graph, self.library, self.settings(tab), self._engine_path(tab), self.window)
+        if dialog.exec():
+            self._builds[tab] = dialog.settings()
+            self.window.settings.write("targets", list(dialog.settings().targets))
+            self.build()
+
+    def build(self) -> Task:
+        """Builds with the settings as they are."""
+        tab = self.window.need_tab()
+        settings = self.settings(tab)
+        names = ", ".join(name.upper() for name in settings.targets)
+        task = self.submit(tab, f"Build {tab.title} for {names}", settings)
+        self.window.docks.show("jobs")
+        return task
+
+    def submit(self, tab: Tab, title: str, settings: BuildSettings, listed: bool = True) -> Task:
+        """Starts a build of the model's shown revision."""
+        graph = tab.document.graph
+
+        def done(outcome: Finished | Failed) -> None:
+            self._on_built(tab, graph.revision, outcome, settings if listed else None)
+
+        return self.window.jobs.submit(title, lambda folder: build_job(graph, folder, settings), done, listed)
+
+    def _on_built(self, tab: Tab, revision: int, outcome: Finished | Failed, settings: BuildSettings | None) -> None:
+        if tab not in self.window.tabs():
+            return
+        if isinstance(outcome, Failed):
+            if not outcome.cancelled:
+                tab.set_refusal(Problem(outcome.message, outcome.where, outcome.hint, "error"), self.compiler)
+                self.window.say(f"{self.compiler}: {outcome.message}", error=True)
+                if settings is not None:
+                    self.window.docks.show("problems")
+            return
+        try:
+            report = read_report(Path(outcome.result["report"]))
+        except Fault as fault:
+            self.window.show_fault(fault, "The report can't be read")
+            return
+        tab.set_report(report, revision)
+        if settings is not None:
+            tab.engine = Path(outcome.result["engine"])
+            self.window.say(f"Built {tab.engine.name}: {len(report.layers)} layers in {report.seconds:.1f} s")
+            self.window.docks.show("layers")
+
+    def profile_settings(self) -> None:
+        """Asks for inputs and iterations, and profiles."""
+        tab = self.window.need_tab()
+        dialog = ProfileDialog(tab.document.graph, self._profiles.get(tab, {}), self.window)
+        if dialog.exec():
+            self._profiles[tab] = dialog.settings()
+            self.profile()
+
+    def profile(self) -> Task:
+        """Times the shown revision with ONNX Runtime."""
+        tab = self.window.need_tab()
+        graph, settings = tab.document.graph, self._profiles.get(tab, {})
+
+        def done(outcome: Finished | Failed) -> None:
+            self._on_profiled(tab, graph.revision, outcome)
+
+        title = f"Profile {tab.title} with ONNX Runtime"
+        task = self.window.jobs.submit(title, lambda folder: profile_job(graph, folder, **settings), done)
+        self.window.docks.show("jobs")
+        return task
+
+    def _on_profiled(self, tab: Tab, revision: int, outcome: Finished | Failed) -> None:
+        if tab not in self.window.tabs():
+            return
+        if isinstance(outcome, Failed):
+            if not outcome.cancelled:
+                tab.set_refusal(Problem(outcome.message, outcome.where, outcome.hint, "error"), "ONNX Runtime")
+                self.window.say(f"ONNX Runtime: {outcome.message}", error=True)
+                self.window.docks.show("problems")
+            return
+        try:
+            tab.set_profile(read_profile(Path(outcome.result["profile"])), revision)
+        except Fault as fault:
+            self.window.show_fault(fault, "The profile can't be read")
+            return
+        self.window.docks.show("timeline")
+
+    def toggle_preview(self) -> None:
+        tab = self.window.need_tab()
+        tab.preview.set_on(not tab.preview.on)
+        self.window.refresh()
+
+    def forget(self, tab: Tab) -> None:
+        """Drops what is kept of a tab that closes."""
+        tab.preview.set_on(False)
+        self._builds.pop(tab, None)
+        self._profiles.pop(tab, None)
+
+    def _engine_path(self, tab: Tab) -> str:
+        path = tab.document.path
+        return str(path.with_suffix(".engine")) if path is not None else ""

@@ -1,0 +1,148 @@
+"""Opening, saving and closing models, recipes and pictures, and what is asked before data goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QFileDialog, QMessageBox
+
+from graftwerk import resources
+from graftwerk.app.tab import Tab
+from graftwerk.backend.document import Document
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.files import TEXT_FORMATS, save
+from graftwerk.backend.graph.standin import deployable
+from graftwerk.backend.operations.recipe import Recipe, replay
+
+if TYPE_CHECKING:
+    from graftwerk.app.window import Window
+
+MODELS = "ONNX models (*.onnx " + " ".join(f"*{ending}" for ending in TEXT_FORMATS) + ")"
+RECIPES = "Recipes (*.recipe.json *.json)"
+
+
+class FileControl:
+    """The window's commands about files. Every Fault ends in the window's message, none leaves a half-open tab."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+
+    def choose_and_open(self) -> None:
+        names, _ = QFileDialog.getOpenFileNames(self.window, "Open models", self._folder(), f"{MODELS};;All files (*)")
+        self.open(Path(name) for name in names)
+
+    def open(self, paths: Iterable[Path]) -> None:
+        """Opens each in a tab of its own; one that is open already is shown."""
+        for path in paths:
+            known = next((tab for tab in self.window.tabs() if _same(tab.document.path, path)), None)
+            if known is not None:
+                self.window.show_tab(known)
+                continue
+            try:
+                document = Document.open(path)
+            except Fault as fault:
+                self.window.show_fault(fault, f"{path.name} can't be opened")
+                continue
+            self.window.add_tab(document)
+            self.window.settings.add_recent(path)
+
+    def open_sample(self) -> None:
+        self.open([resources.model("digits.onnx")])
+
+    def save(self) -> bool:
+        """Saves the shown model; asks where, if it is a sample of the program or has no place yet."""
+        tab = self.window.need_tab()
+        path = tab.document.path
+        if path is None or _bundled(path):
+            return self.save_as()
+        return self._save(tab, path)
+
+    def save_as(self) -> bool:
+        tab = self.window.need_tab()
+        start = Path(self._folder()) / tab.title
+        name, _ = QFileDialog.getSaveFileName(self.window, "Save the model", str(start), f"{MODELS};;All files (*)")
+        return bool(name) and self._save(tab, Path(name))
+
+    def _save(self, tab: Tab, path: Path) -> bool:
+        try:
+            tab.document.save(path)
+        except Fault as fault:
+            self.window.show_fault(fault, "The model was not saved")
+            return False
+        self.window.settings.add_recent(path)
+        self.window.say(f"Saved {path}")
+        return True
+
+    def export_deployable(self) -> None:
+        """Saves a copy without the stand-ins of plugin nodes: what TensorRT with the plugins is to read."""
+        tab = self.window.need_tab()
+        start = Path(self._folder()) / f"{Path(tab.title).stem}.deploy.onnx"
+        name, _ = QFileDialog.getSaveFileName(self.window, "Export for deployment", str(start), MODELS)
+        if name:
+            self.window.attempt(lambda: save(deployable(tab.document.graph), Path(name)), f"Exported {name}")
+
+    def save_recipe(self) -> None:
+        tab = self.window.need_tab()
+        start = Path(self._folder()) / f"{Path(tab.title).stem}.recipe.json"
+        name, _ = QFileDialog.getSaveFileName(self.window, "Save the recipe", str(start), RECIPES)
+        if name:
+            self.window.attempt(lambda: tab.document.recipe.save(Path(name)), f"Saved {name}")
+
+    def apply_recipe(self) -> None:
+        """Replays a recipe on the shown model: all of its steps, or none."""
+        tab = self.window.need_tab()
+        name, _ = QFileDialog.getOpenFileName(self.window, "Apply a recipe", self._folder(), RECIPES)
+        if not name:
+            return
+
+        def work() -> None:
+            steps = Recipe.load(Path(name)).steps
+            replay(steps, tab.document.graph)  # to know that every step goes through before the first one shows
+            for step in steps:
+                tab.document.apply(step)
+
+        self.window.attempt(work, f"Applied {Path(name).name}")
+
+    def export_picture(self) -> None:
+        tab = self.window.need_tab()
+        start = Path(self._folder()) / f"{Path(tab.title).stem}.png"
+        parts = ("Whole graph", "Visible part")
+        kinds = [f"{part}, {form.upper()} (*.{form})" for part in parts for form in ("png", "svg")]
+        name, kind = QFileDialog.getSaveFileName(self.window, "Export a picture", str(start), ";;".join(kinds))
+        if name:
+            ending = ".svg" if "SVG" in kind else ".png"
+            path = Path(name) if Path(name).suffix else Path(name + ending)
+            whole = kind.startswith("Whole")
+            self.window.attempt(lambda: tab.canvas.export(path, whole=whole), f"Exported {path}")
+
+    def may_close(self, tab: Tab) -> bool:
+        """Asks what to do with unsaved changes; False where the user would rather stay."""
+        if not tab.document.dirty:
+            return True
+        buttons = QMessageBox.StandardButton
+        self.window.show_tab(tab)
+        answer = QMessageBox.question(
+            self.window,
+            "Unsaved changes",
+            f"{tab.title} has unsaved changes.",
+            buttons.Save | buttons.Discard | buttons.Cancel,
+            buttons.Save,
+        )
+        return answer == buttons.Discard or (answer == buttons.Save and self.save())
+
+    def _folder(self) -> str:
+        tab = self.window.tab
+        if tab is not None and tab.document.path is not None and not _bundled(tab.document.path):
+            return str(tab.document.path.parent)
+        recent = self.window.settings.recent
+        return str(recent[0].parent if recent and not _bundled(recent[0]) else Path.cwd())
+
+
+def _same(one: Path | None, other: Path) -> bool:
+    return one is not None and one.resolve() == other.resolve()
+
+
+def _bundled(path: Path) -> bool:
+    return resources.model("digits.onnx").parent in path.resolve().parents

@@ -1,0 +1,73 @@
+"""The two searches: nodes, operators and tensors of the shown graph, and every action of the window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from graftwerk.app.actions import Action
+from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.operations.registry import Selection
+from graftwerk.widgets.panels.palette import Palette, PaletteItem
+
+if TYPE_CHECKING:
+    from graftwerk.app.window import Window
+
+
+class SearchControl:
+    """Opens the palette over what is asked for, and does what was chosen in it."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self._palette: Palette | None = None
+        self._items: tuple[int, list[PaletteItem]] = (-1, [])
+
+    def find(self) -> None:
+        """Nodes by name and operator, tensors by name."""
+        self._open(self._graph_items(), "Find a node, an operator or a tensor")
+
+    def commands(self) -> None:
+        """Every action, with the reason of those that can't be done now."""
+        self._open(self._action_items(), "Find a command")
+
+    def everything(self) -> None:
+        """Commands, and what the shown graph holds."""
+        items = self._action_items() + (self._graph_items() if self.window.tab else [])
+        self._open(items, "Search nodes, tensors, actions")
+
+    def _open(self, items: list[PaletteItem], placeholder: str) -> None:
+        if self._palette is None:
+            self._palette = Palette(self.window)
+            self._palette.chosen.connect(self._choose)
+        self._palette.set_theme(self.window.theme)
+        self._palette.open_with(items, placeholder)
+
+    def _choose(self, payload: object) -> None:
+        if isinstance(payload, Action):
+            self.window.trigger(payload)
+        elif isinstance(payload, Selection):
+            self.window.need_tab().select(payload, reveal=True)
+
+    def _action_items(self) -> list[PaletteItem]:
+        found = []
+        for action in self.window.all_actions():
+            reason = action.why_not(self.window)
+            found.append(
+                PaletteItem(
+                    action.title, action.menu, action.shortcut, reason is None, reason.text if reason else "", action
+                )
+            )
+        return found
+
+    def _graph_items(self) -> list[PaletteItem]:
+        graph = self.window.need_tab().graph
+        if self._items[0] != graph.revision:
+            self._items = (graph.revision, list(_items(graph)))
+        return self._items[1]
+
+
+def _items(graph: Graph) -> Iterator[PaletteItem]:
+    for node, record in graph.nodes.items():
+        yield PaletteItem(record.name or graph.ref(node), record.op_type, "", True, "", Selection((node,)))
+    for tensor in graph.tensors():
+        yield PaletteItem(tensor, "tensor", "", True, "", Selection((), (tensor,)))

@@ -1,0 +1,106 @@
+"""The line at the bottom: the preview's switch, what the model is, and the job that runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QToolButton
+
+from graftwerk.app.jobs import Task
+from graftwerk.widgets.icons import icon, theme_icon
+
+if TYPE_CHECKING:
+    from graftwerk.app.window import Window
+
+#: How long a message stays, milliseconds.
+MESSAGE = 8000
+
+
+class StatusLine:
+    """Fills a window's status bar, and keeps the clock of the running job."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._bar: QStatusBar = window.statusBar()
+        self._bar.setSizeGripEnabled(False)
+        self._preview = QToolButton(self._bar)
+        self._preview.setText("Live preview")
+        self._preview.setCheckable(True)
+        self._preview.setAutoRaise(True)
+        self._preview.setToolTip("Compile after each edit and show what became of it (F7)")
+        self._preview.clicked.connect(lambda: window.engines.toggle_preview())
+        self._facts = QLabel(self._bar)
+        self._facts.setProperty("role", "muted")
+        self._facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._job = QLabel(self._bar)
+        self._cancel = QToolButton(self._bar)
+        self._cancel.setAutoRaise(True)
+        self._cancel.setToolTip("Cancel this job")
+        self._cancel.clicked.connect(self._cancel_running)
+        self._bar.addWidget(self._preview)
+        self._bar.addWidget(self._facts, 1)
+        self._bar.addPermanentWidget(self._job)
+        self._bar.addPermanentWidget(self._cancel)
+        self._clock = QTimer(window)
+        self._clock.setInterval(500)
+        self._clock.timeout.connect(self._show_job)
+        window.jobs.changed.connect(self._on_job)
+        self.refresh()
+        self._show_job()
+
+    def say(self, text: str) -> None:
+        """Shows a message for a while."""
+        self._bar.showMessage(text, MESSAGE)
+
+    def refresh(self) -> None:
+        """Shows the facts of the shown model."""
+        tab, theme = self._window.tab, self._window.theme
+        on = tab is not None and tab.preview.on
+        self._preview.setEnabled(tab is not None)
+        self._preview.setChecked(on)
+        self._preview.setIcon(icon("live", theme.success if on else theme.muted))
+        self._cancel.setIcon(theme_icon("close", theme))
+        if tab is None:
+            self._facts.setText("")
+            return
+        graph = tab.document.graph
+        facts = [f"{len(graph.nodes):,} nodes"]
+        if tab.report is not None:
+            stale = "" if tab.report_revision == graph.revision else " (of an earlier revision)"
+            facts.append(f"{len(tab.report.layers):,} compiled layers{stale}")
+        if graph.opset() is not None:
+            facts.append(f"opset {graph.opset()}")
+        facts.append(f"{_count(sum(weight.size for weight in graph.initializers.values()))} parameters")
+        compiler = f"{self._window.engines.compiler} · {', '.join(self._window.engines.settings(tab).targets).upper()}"
+        self._facts.setText("   " + " · ".join([compiler, *facts]))
+
+    def _on_job(self, task: Task) -> None:
+        self._show_job()
+
+    def _running(self) -> Task | None:
+        return next((task for task in reversed(self._window.jobs.tasks) if not task.over), None)
+
+    def _show_job(self) -> None:
+        task = self._running()
+        tab = self._window.tab
+        if task is None and tab is not None and tab.preview.task is not None and not tab.preview.task.over:
+            task = tab.preview.task
+        self._job.setText(f"{task.view.title} · {task.view.line}" if task else "")
+        self._cancel.setVisible(task is not None)
+        if task is not None and not self._clock.isActive():
+            self._clock.start()
+        elif task is None:
+            self._clock.stop()
+
+    def _cancel_running(self) -> None:
+        task = self._running()
+        if task is not None:
+            self._window.jobs.cancel(task)
+
+
+def _count(number: int) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return str(number)

@@ -1,0 +1,266 @@
+"""One open model in the window: its document, what the compilers said of it, and the canvas that shows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from graftwerk.app.jobs import Task
+from graftwerk.app.overlays import overlay_for
+from graftwerk.app.preview import Preview
+from graftwerk.backend.document import Document
+from graftwerk.backend.engines.report import Profile, Report
+from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.diff import diff
+from graftwerk.backend.graph.graph import Graph, NodeId, Problem
+from graftwerk.backend.graph.nested import nested
+from graftwerk.backend.graph.scopes import scope_tree
+from graftwerk.backend.graph.shapes import infer_job, read_types
+from graftwerk.backend.jobs.protocol import Failed, Finished
+from graftwerk.backend.operations.registry import Selection
+from graftwerk.widgets.breadcrumbs import Breadcrumbs
+from graftwerk.widgets.canvas.canvas import Canvas
+from graftwerk.widgets.overlay_switch import OverlaySwitch
+from graftwerk.widgets.theme import Theme
+
+if TYPE_CHECKING:
+    from graftwerk.app.window import Window
+
+#: Waits for a pause in editing before shapes are inferred again, milliseconds.
+INFER_PAUSE = 150
+
+
+class Tab(QWidget):
+    """Holds a document and shows one of its graphs: the model's own, or a nested one that was opened in it.
+
+    `changed` says that graph, report, profile or overlay are others now; `selection_changed` what the name says.
+    """
+
+    changed = Signal()
+    selection_changed = Signal()
+    operation_requested = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, document: Document, window: Window) -> None:
+        super().__init__()
+        self.document = document
+        self._window = window
+        self.selection = Selection()
+        self.report: Report | None = None
+        self.report_revision = -1
+        self.profile: Profile | None = None
+        self.profile_revision = -1
+        self.refusals: tuple[Problem, ...] = ()
+        self.overlay = "none"
+        self.preview = Preview(self, window)
+        self.engine: Path | None = None
+        self._path: list[tuple[str, Graph]] = []
+        self._drawn: Graph | None = None
+        self._inferred = -1
+        self._inference: Task | None = None
+        self._infer_timer = QTimer(self)
+        self._infer_timer.setSingleShot(True)
+        self._infer_timer.setInterval(INFER_PAUSE)
+        self._infer_timer.timeout.connect(self._infer)
+
+        self.canvas = Canvas(self)
+        self.breadcrumbs = Breadcrumbs(self)
+        self.switch = OverlaySwitch(self)
+        self._lay_out()
+        self.canvas.selection_changed.connect(self._on_canvas_selection)
+        self.canvas.operation_requested.connect(self.operation_requested)
+        self.canvas.open_nested.connect(self.open_nested)
+        self.breadcrumbs.activated.connect(self.go_up)
+        self.switch.chosen.connect(self.set_overlay)
+        document.listeners.append(self._on_document)
+        self.set_theme(window.theme)
+        self._on_document()
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.setContentsMargins(16, 8, 12, 8)
+        top.addWidget(self.breadcrumbs, 1)
+        top.addWidget(self.switch)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(top)
+        column.addWidget(self.canvas, 1)
+
+    # What is shown
+
+    @property
+    def graph(self) -> Graph:
+        """The graph on the canvas: the model's, or the nested one that was opened."""
+        return self._path[-1][1] if self._path else self.document.graph
+
+    @property
+    def title(self) -> str:
+        return self.document.path.name if self.document.path else "untitled"
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is doubtful in the model, and what the last compile refused."""
+        found = self.document.graph.problems + self.refusals
+        incomplete = self.document.graph.incomplete
+        return (*found, Problem(incomplete.text, "", incomplete.hint)) if incomplete else found
+
+    def read_only(self) -> Reason | None:
+        """Why the shown graph can't be edited, None where it can."""
+        if self._path:
+            return Reason("Bodies and functions can be looked at, not edited", "Go back to the model")
+        return None
+
+    def set_theme(self, theme: Theme) -> None:
+        self.canvas.set_theme(theme)
+        self._show_overlay()
+
+    def select(self, selection: Selection, reveal: bool = False) -> None:
+        """Selects on the canvas and everywhere; with `reveal`, brings it into view."""
+        if selection == self.selection and not reveal:
+            return
+        self.selection = selection
+        self.canvas.set_selection(selection)
+        if reveal:
+            if selection.nodes:
+                self.canvas.reveal(selection.nodes[0])
+            elif selection.tensors:
+                self.canvas.reveal(selection.tensors[0])
+        self.selection_changed.emit()
+
+    def select_refs(self, refs: tuple[str, ...], reveal: bool = True) -> None:
+        """Selects nodes by their references; those that are gone by now are left out."""
+        graph = self.graph
+        found = []
+        for ref in refs:
+            try:
+                found.append(graph.find(ref))
+            except Fault:
+                continue  # an edit has removed it since
+        if found:
+            self.select(Selection(tuple(found)), reveal)
+        elif len(refs) == 1 and graph.defines(refs[0]):
+            self.select(Selection((), refs), reveal)
+
+    def set_overlay(self, key: str) -> None:
+        self.overlay = key
+        self._show_overlay()
+        self.changed.emit()
+
+    def set_report(self, report: Report | None, revision: int) -> None:
+        """Takes what a compiler made of a revision."""
+        self.report, self.report_revision = report, revision
+        self.refusals = ()
+        if report is not None and self.overlay == "none":
+            self.overlay = "fusion"
+        self._show_overlay()
+        self.changed.emit()
+
+    def set_profile(self, profile: Profile, revision: int) -> None:
+        """Takes the times of a revision."""
+        self.profile, self.profile_revision = profile, revision
+        self.overlay = "time"
+        self._show_overlay()
+        self.changed.emit()
+
+    def set_refusal(self, problem: Problem, by: str) -> None:
+        """Takes what a compiler or runtime refused, and selects the node that it names."""
+        self.refusals = (replace(problem, message=f"{by}: {problem.message}"),)
+        self.select_refs((problem.where,))
+        self.changed.emit()
+
+    # Nested graphs
+
+    def open_nested(self, node: NodeId, label: str = "") -> None:
+        """Shows the graph behind a node: a body, or the local function that it calls."""
+        inside = nested(self.graph, node)
+        if not inside:
+            return
+        label = label or next(iter(inside))
+        self._path.append((f"{self.graph.nodes[node].name or self.graph.nodes[node].op_type} · {label}", inside[label]))
+        self._show_graph()
+
+    def go_up(self, depth: int) -> None:
+        """Goes back to the graph at a depth of the breadcrumbs, 0 the model's own."""
+        if depth < len(self._path):
+            del self._path[depth:]
+            self._show_graph()
+
+    def _on_canvas_selection(self, nodes: tuple[NodeId, ...], tensors: tuple[str, ...]) -> None:
+        self.selection = Selection(tuple(nodes), tuple(tensors))
+        self.selection_changed.emit()
+
+    # Following the document
+
+    def _on_document(self) -> None:
+        graph = self.document.graph
+        if self._path and self._drawn is not graph:
+            self._path.clear()
+        self._show_graph()
+        if self._inferred != graph.revision:
+            self._infer_timer.start()
+        self.preview.graph_changed()
+
+    def _show_graph(self) -> None:
+        graph = self.graph
+        change = diff(self._drawn, graph) if self._drawn is not None and not self._path else None
+        self.canvas.set_graph(graph, change)
+        self._drawn = None if self._path else graph
+        nodes = tuple(node for node in self.selection.nodes if node in graph.nodes)
+        tensors = tuple(name for name in self.selection.tensors if graph.defines(name))
+        self.selection = Selection(nodes, tensors)
+        self.breadcrumbs.set_path([self.title, *(label for label, _ in self._path)])
+        self._show_overlay()
+        self.changed.emit()
+        self.selection_changed.emit()
+
+    def _show_overlay(self) -> None:
+        self.switch.set_state(self.overlay, has_report=self.report is not None, has_profile=self.profile is not None)
+        shown = self.profile_revision if self.overlay == "time" else self.report_revision
+        stale = "" if shown == self.graph.revision else " · of an earlier revision"
+        key = "none" if self._path else self.overlay
+        theme = self._window.theme
+        self.canvas.set_overlay(overlay_for(key, self.graph, self.report, self.profile, theme, stale))
+
+    # Shapes
+
+    @property
+    def types_known(self) -> bool:
+        """Whether shape inference has run, or failed, for the shown revision."""
+        return self._inferred == self.document.graph.revision
+
+    def _infer(self) -> None:
+        if self._inference is not None and not self._inference.over:
+            self._window.jobs.drop(self._inference)
+        graph = self.document.graph
+
+        def done(outcome: Finished | Failed) -> None:
+            self._inferred = graph.revision  # a failure is final as well: the same graph fails again
+            if isinstance(outcome, Finished):
+                self.document.set_types(graph, read_types(outcome.result))
+            self.changed.emit()
+
+        job = partial(infer_job, graph)
+        self._inference = self._window.jobs.submit(f"Infer shapes of {self.title}", job, done, listed=False)
+
+    def shut(self) -> None:
+        """Stops what runs for this tab; to be called before it goes."""
+        self._infer_timer.stop()
+        self.document.listeners.clear()
+        if self._inference is not None and not self._inference.over:
+            self._window.jobs.drop(self._inference)
+        self._inference = None
+
+    # Scopes
+
+    def collapse_all(self) -> None:
+        """Draws every outermost scope as one box."""
+        self.canvas.set_collapsed(frozenset(child.path for child in scope_tree(self.graph).children.values()))
+
+    def expand_all(self) -> None:
+        self.canvas.set_collapsed(frozenset())

@@ -1,0 +1,300 @@
+"""The main window: tabs of models in the middle, panels around them, and one selection that runs through all."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QMessageBox, QStackedWidget, QTabWidget
+
+import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
+from graftwerk.app.actions import Action, operation_actions, standard_actions
+from graftwerk.app.docks import Docks
+from graftwerk.app.edit_control import EditControl
+from graftwerk.app.engine_control import EngineControl
+from graftwerk.app.file_control import FileControl
+from graftwerk.app.jobs import Jobs
+from graftwerk.app.search_control import SearchControl
+from graftwerk.app.select_control import SelectControl
+from graftwerk.app.settings import Settings
+from graftwerk.app.status import StatusLine
+from graftwerk.app.tab import Tab
+from graftwerk.app.toolbar import ToolBar
+from graftwerk.app.welcome import Welcome
+from graftwerk.backend.document import Document
+from graftwerk.backend.fault import Fault
+from graftwerk.widgets.icons import app_icon
+from graftwerk.widgets.theme import DARK, LIGHT, Theme, apply_theme
+
+_MENUS = ("File", "Edit", "Select", "Graph", "Quantize", "View", "Engine", "Help")
+
+
+class Window(QMainWindow):
+    """Ties documents, jobs and panels together. What it can do are the actions of `app.actions`."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.theme: Theme = DARK if settings.dark else LIGHT
+        self.jobs = Jobs(self)
+        self.files = FileControl(self)
+        self.edits = EditControl(self)
+        self.engines = EngineControl(self)
+        self.selecting = SelectControl(self)
+        self.searching = SearchControl(self)
+        self.setWindowTitle("Graftwerk")
+        self.setWindowIcon(app_icon())
+        self.setAcceptDrops(True)
+        self.resize(1600, 1000)
+        self._tabs = QTabWidget(self)
+        self._tabs.setTabsClosable(True)
+        self._tabs.setMovable(True)
+        self._tabs.setDocumentMode(True)
+        self._tabs.tabBar().setProperty("role", "documents")
+        self._welcome = Welcome(self)
+        self._stack = QStackedWidget(self)
+        self._stack.addWidget(self._welcome)
+        self._stack.addWidget(self._tabs)
+        self.setCentralWidget(self._stack)
+        self._actions: dict[str, Action] = {}
+        self.actions_by_id: dict[str, QAction] = {}
+        self._make_actions()
+        self.docks = Docks(self)
+        self._make_menus()
+        self.toolbar = ToolBar(self)
+        self.addToolBar(self.toolbar)
+        self.status = StatusLine(self)
+        self._tabs.currentChanged.connect(self._on_tab)
+        self._tabs.tabCloseRequested.connect(self._close_at)
+        self.set_theme(self.theme)
+        self.docks.restore()
+        self.refresh()
+
+    # Tabs
+
+    @property
+    def tab(self) -> Tab | None:
+        """The shown tab, None with no model open."""
+        widget = self._tabs.currentWidget()
+        return widget if isinstance(widget, Tab) else None
+
+    def need_tab(self) -> Tab:
+        """The shown tab. Raises Fault with no model open."""
+        if self.tab is None:
+            raise Fault("No model is open", hint="Open one with Ctrl+O")
+        return self.tab
+
+    def tabs(self) -> list[Tab]:
+        found = (self._tabs.widget(index) for index in range(self._tabs.count()))
+        return [tab for tab in found if isinstance(tab, Tab)]
+
+    def add_tab(self, document: Document) -> Tab:
+        """Opens a document in a tab of its own and shows it."""
+        tab = Tab(document, self)
+        tab.changed.connect(lambda: self._on_changed(tab))
+        tab.selection_changed.connect(lambda: self._on_selection(tab))
+        tab.operation_requested.connect(self.edits.apply)
+        tab.canvas.context_menu_requested.connect(self._context_menu)
+        self._tabs.addTab(tab, tab.title)
+        self.show_tab(tab)
+        return tab
+
+    def show_tab(self, tab: Tab) -> None:
+        self._tabs.setCurrentWidget(tab)
+
+    def close_tab(self) -> None:
+        self._close_at(self._tabs.currentIndex())
+
+    def _close_at(self, index: int) -> None:
+        tab = self._tabs.widget(index)
+        if isinstance(tab, Tab) and self.files.may_close(tab):
+            self.engines.forget(tab)
+            tab.shut()
+            self._tabs.removeTab(index)
+            tab.deleteLater()
+            self._on_tab()
+
+    # What is shown
+
+    def refresh(self) -> None:
+        """Brings menus, tool bar and status line up to date with the shown tab."""
+        self._stack.setCurrentWidget(self._tabs if self._tabs.count() else self._welcome)
+        if not self._tabs.count():
+            self._welcome.refresh()
+        for tab in self.tabs():
+            mark = " •" if tab.document.dirty else ""
+            self._tabs.setTabText(self._tabs.indexOf(tab), tab.title + mark)
+            self._tabs.setTabToolTip(self._tabs.indexOf(tab), str(tab.document.path or ""))
+        for key, action in self._actions.items():
+            if not key.startswith("operation."):  # those are asked when a menu with them opens
+                self._refresh_action(action)
+        self.setWindowTitle(f"{self.tab.title} – Graftwerk" if self.tab else "Graftwerk")
+        self.toolbar.refresh()
+        self.status.refresh()
+
+    def set_theme(self, theme: Theme) -> None:
+        self.theme = theme
+        self.settings.dark = theme.dark
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        apply_theme(application, theme)
+        for tab in self.tabs():
+            tab.set_theme(theme)
+        self.docks.set_theme(theme)
+
+    def toggle_theme(self) -> None:
+        self.set_theme(LIGHT if self.theme.dark else DARK)
+        self.refresh()
+
+    def say(self, text: str, error: bool = False) -> None:
+        """Tells something in the status line."""
+        self.status.say(text)
+
+    def attempt(self, work: Callable[[], object], done: str = "") -> bool:
+        """Does something that may raise a Fault, which is shown; says `done` where it went well."""
+        try:
+            work()
+        except Fault as fault:
+            self.show_fault(fault)
+            return False
+        if done:
+            self.say(done)
+        return True
+
+    def show_fault(self, fault: Fault, title: str = "That didn't work", details: str = "") -> None:
+        """Shows what is wrong, where, and what to try."""
+        box = QMessageBox(QMessageBox.Icon.Warning, "Graftwerk", title, QMessageBox.StandardButton.Ok, self)
+        box.setInformativeText("\n\n".join(filter(None, [str(fault), fault.hint])))
+        box.setDetailedText(details)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
+
+    def report_defect(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """The window's `sys.excepthook`: a defect is shown with a text that can be copied, and the window goes on."""
+        text = "".join(traceback.format_exception(kind, error, trace))
+        sys.stderr.write(text)
+        if isinstance(error, Fault):
+            self.show_fault(error)
+            return
+        system = f"Graftwerk {version('graftwerk')}, Python {sys.version.split()[0]}, {sys.platform}"
+        fault = Fault("This is a defect of Graftwerk. The details can be copied into a report.", system)
+        self.show_fault(fault, "Something went wrong inside", text)
+
+    def about(self) -> None:
+        lines = [f"Graftwerk {version('graftwerk')}", self.engines.compiler, f"Python {sys.version.split()[0]}"]
+        QMessageBox.about(self, "About Graftwerk", "\n".join([*lines, "", "Apache License 2.0"]))
+
+    # Actions
+
+    def _make_actions(self) -> None:
+        for action in (*standard_actions(), *operation_actions()):
+            made = QAction(action.title, self)
+            made.setCheckable(action.checked is not None)
+            if action.shortcut:
+                made.setShortcut(QKeySequence(action.shortcut))
+            made.triggered.connect(lambda _=False, one=action: self.trigger(one))
+            self._actions[action.id] = action
+            self.actions_by_id[action.id] = made
+            self.addAction(made)
+
+    def trigger(self, action: Action) -> None:
+        """Does an action, or says why it can't be done now."""
+        reason = action.why_not(self)
+        if reason is not None:
+            self.say(f"{action.title}: {reason.text}")
+            return
+        self.attempt(lambda: action.run(self))
+        self._refresh_action(action)
+
+    def all_actions(self) -> list[Action]:
+        return list(self._actions.values())
+
+    def _refresh_action(self, action: Action) -> None:
+        made, reason = self.actions_by_id[action.id], action.why_not(self)
+        made.setEnabled(reason is None)
+        shortcut = f" ({action.shortcut})" if action.shortcut else ""
+        made.setToolTip(action.title + shortcut if reason is None else f"{action.title}: {reason.text}")
+        if action.checked is not None:
+            made.setChecked(action.checked(self))
+
+    def _make_menus(self) -> None:
+        titles = dict.fromkeys([*_MENUS[:-1], *(action.menu for action in self._actions.values()), _MENUS[-1]])
+        for title in titles:
+            if not title:
+                continue
+            menu = self.menuBar().addMenu(title)
+            menu.setToolTipsVisible(True)
+            self._fill_menu(menu, [action for action in self._actions.values() if action.menu == title])
+            if title == "View":
+                self.docks.add_to(menu)
+
+    def _fill_menu(self, menu: QMenu, actions: list[Action]) -> None:
+        for action in actions:
+            menu.addAction(self.actions_by_id[action.id])
+        asked = [action for action in actions if action.id.startswith("operation.")]
+
+        def refresh() -> None:
+            for action in asked:
+                self._refresh_action(action)
+
+        menu.aboutToShow.connect(refresh)
+
+    def _context_menu(self, position: QPoint) -> None:
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        family = ""
+        for action in self._actions.values():
+            if action.id.startswith("operation."):
+                if family and action.menu != family:
+                    menu.addSeparator()
+                family = action.menu
+                self._refresh_action(action)
+                menu.addAction(self.actions_by_id[action.id])
+        menu.popup(position)
+
+    # Following the tabs
+
+    def _on_tab(self) -> None:
+        self.docks.show_tab(self.tab)
+        self.refresh()
+
+    def _on_changed(self, tab: Tab) -> None:
+        if tab is self.tab:
+            self.docks.show_tab(tab)
+        self.refresh()
+
+    def _on_selection(self, tab: Tab) -> None:
+        if tab is self.tab:
+            self.docks.show_selection(tab)
+            for action in self._actions.values():
+                if action.menu == "Select":
+                    self._refresh_action(action)
+
+    # Qt's events
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        event.acceptProposedAction()
+        QTimer.singleShot(0, lambda: self.files.open(paths))  # the dragging program waits for this event's end
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if not all(self.files.may_close(tab) for tab in self.tabs()):
+            event.ignore()
+            return
+        self.docks.save()
+        for tab in self.tabs():
+            self.engines.forget(tab)
+            tab.shut()
+        self.jobs.close()
+        event.accept()
