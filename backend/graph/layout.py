@@ -1,7 +1,8 @@
 """Layered layout of a graph of boxes: where each box stands and how each edge runs. Arrays in, arrays out.
 
-Top-down, after Sugiyama: layers (layout_layers), order within the layers (layout_order), coordinates (layout_place).
-After an edit, `layout_update.update` keeps what stands and finds places for what is new.
+Top-down, after Sugiyama: layers (layout_layers), order within the layers (layout_order), vertical lines
+(layout_blocks), coordinates (layout_place). After an edit, `layout_update.update` keeps what stands and finds places
+for what is new.
 
 All lengths are scene units: one pixel at 100 %. y grows downwards.
 """
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from graftwerk.backend.graph import layout_layers, layout_order, layout_place
+from graftwerk.backend.graph import layout_blocks, layout_elements, layout_layers, layout_order, layout_place
+from graftwerk.backend.graph.layout_elements import Elements
 from graftwerk.backend.graph.layout_layers import Layers
-from graftwerk.backend.graph.layout_order import Elements
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,7 +65,7 @@ def layout(width: NDArray[np.float32], height: NDArray[np.float32], source: NDAr
         return Placement(empty, empty, np.zeros(0, np.bool_), np.zeros(1, np.int32), np.zeros((0, 2), np.float32),
                          np.zeros(0, np.int32), np.zeros(0, np.int32))
     layers = layout_layers.assign(boxes, start, end)
-    elements = layout_order.split(layers, _share(out, wide[start]), _share(into, wide[end]))
+    elements = layout_elements.split(layers, _share(out, wide[start]), _share(into, wide[end]))
     order = layout_order.arrange(layers, elements)
     leave = np.where(elements.upper < boxes, out[elements.edge], 0.0)
     enter = np.where(elements.lower < boxes, into[elements.edge], 0.0)
@@ -103,8 +104,8 @@ def _columns(layers: Layers, elements: Elements, order: Ints, width: Floats, lea
     boxes = len(width)
     position = np.empty(len(order))
     position[order] = np.arange(len(order)) - elements.start[elements.layer[order]]
-    on_trunk = layout_place.trunk(elements, boxes, layers.component, layers.pulled)
-    blocks = layout_place.join(elements, boxes, position, on_trunk, layers.pulled, leave, enter)
+    on_trunk = layout_blocks.trunk(elements, boxes, layers.component, layers.pulled)
+    blocks = layout_blocks.join(elements, boxes, position, on_trunk, layers.pulled, leave, enter)
     half = np.full(len(order), layout_place.BEND_MARGIN)
     half[:boxes] = width / 2 + layout_place.BOX_MARGIN
     return layout_place.x_of(elements, order, boxes, half, blocks, leave, enter)

@@ -128,7 +128,7 @@ def _pull_down(depth: list[int], order: Ints, upper: Ints, lower: Ints, hub: Boo
     count = len(depth)
     uses = np.bincount(upper, minlength=count)
     strong = np.bincount(upper[~hub[upper]], minlength=count)
-    gain = np.where(hub, 1, strong).tolist()
+    gain = np.where(hub, np.minimum(uses, 1), strong)
     single, is_hub = (uses == 1).tolist(), hub.tolist()
     cost = [0] * count
     for a, b in zip(upper.tolist(), lower.tolist(), strict=True):
@@ -136,7 +136,7 @@ def _pull_down(depth: list[int], order: Ints, upper: Ints, lower: Ints, hub: Boo
             cost[b] += 1
     first = np.concatenate(([0], np.cumsum(uses)))
     heads = lower[np.argsort(upper, kind="stable")].tolist()
-    movable = np.array(gain) > np.array(cost)
+    movable = gain > np.array(cost)
     boxes = order[movable[order]][::-1]
     for box, start, end in zip(boxes.tolist(), first[boxes].tolist(), first[boxes + 1].tolist(), strict=True):
         nearest = min([depth[head] for head in heads[start:end]]) - 1 if end - start > 1 else depth[heads[start]] - 1

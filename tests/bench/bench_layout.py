@@ -10,8 +10,10 @@ import onnx
 from numpy.typing import NDArray
 
 from graftwerk.backend.graph.layout import layout
+from graftwerk.backend.graph.layout_crossings import crossings
+from graftwerk.backend.graph.layout_elements import split
 from graftwerk.backend.graph.layout_layers import assign
-from graftwerk.backend.graph.layout_order import arrange, crossings, split
+from graftwerk.backend.graph.layout_order import arrange
 from graftwerk.backend.graph.layout_update import update
 from tests.bench.rows import Row, model
 

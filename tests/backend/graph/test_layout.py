@@ -110,6 +110,7 @@ def test_nothing_and_one_box() -> None:
     one = layout(*boxes(1, [(0, 0)]))
     assert one.tunnels.tolist() == [True]
     assert one.y.tolist() == [0]
+    assert layout(*boxes(2, [(0, 0)] * 20)).tunnels.all()
 
 
 def test_the_same_graph_gets_the_same_placement() -> None:

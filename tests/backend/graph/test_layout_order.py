@@ -4,18 +4,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graftwerk.backend.graph import layout_order
+from graftwerk.backend.graph import layout_crossings
+from graftwerk.backend.graph.layout_crossings import Exchanges, crossings, splice
+from graftwerk.backend.graph.layout_elements import Elements, Ints, split
 from graftwerk.backend.graph.layout_layers import Layers, assign
-from graftwerk.backend.graph.layout_order import (
-    Elements,
-    Exchanges,
-    Ints,
-    arrange,
-    crossings,
-    first_order,
-    splice,
-    split,
-)
+from graftwerk.backend.graph.layout_order import arrange, first_order
 
 
 def layered(seed: int, count: int, edges: int) -> tuple[Layers, Elements, np.random.Generator]:
@@ -64,11 +57,11 @@ def test_crossings_are_counted_right(case: tuple[int, int, int]) -> None:
     order = shuffled(elements, random)
     expected = crossings_by_hand(elements, order)
     assert np.array_equal(crossings(elements, order), expected)
-    wide, layout_order.WIDE = layout_order.WIDE, 2  # counted by merging
+    wide, layout_crossings.WIDE = layout_crossings.WIDE, 2  # counted by merging
     try:
         assert np.array_equal(crossings(elements, order), expected)
     finally:
-        layout_order.WIDE = wide
+        layout_crossings.WIDE = wide
 
 
 @settings(max_examples=100, deadline=None)
