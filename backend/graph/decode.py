@@ -168,6 +168,8 @@ class _Decoder:
             if info.name in index.producers:
                 raise Fault("A node makes a tensor that is a graph input as well", info.name, "Rename one of the two")
             inputs.add(info.name)
+        if len({info.name for info in self.outputs}) < len(self.outputs):
+            raise Fault("Two graph outputs have the same name", self.outputs[-1].name)
         both = next((name for name in self.initializers if name in index.producers), None)
         if both is not None:
             raise Fault("A node makes a tensor that is an initializer as well", both, "Rename one of the two")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,8 @@ class Edit:
     def __init__(self, graph: Graph) -> None:
         self.base = graph
         self.nodes: dict[NodeId, NodeProto] = dict(graph.nodes)
-        self.inputs: list[ValueInfoProto] = list(graph.inputs)
-        self.outputs: list[ValueInfoProto] = list(graph.outputs)
+        self._inputs: dict[str, ValueInfoProto] = {info.name: info for info in graph.inputs}
+        self._outputs: dict[str, ValueInfoProto] = {info.name: info for info in graph.outputs}
         self.initializers: dict[str, Initializer] = dict(graph.initializers)
         self.value_infos: dict[str, ValueInfoProto] = dict(graph.value_infos)
         self.functions: list[FunctionProto] = list(graph.functions)
@@ -50,12 +49,22 @@ class Edit:
     def consumers(self, tensor: str) -> tuple[NodeId, ...]:
         return self._index.users.get(tensor, ())
 
+    @property
+    def inputs(self) -> tuple[ValueInfoProto, ...]:
+        return tuple(self._inputs.values())
+
+    @property
+    def outputs(self) -> tuple[ValueInfoProto, ...]:
+        return tuple(self._outputs.values())
+
+    def is_input(self, tensor: str) -> bool:
+        return tensor in self._inputs
+
     def is_output(self, tensor: str) -> bool:
-        return any(info.name == tensor for info in self.outputs)
+        return tensor in self._outputs
 
     def defines(self, tensor: str) -> bool:
-        made = tensor in self._index.producers or tensor in self.initializers
-        return made or any(info.name == tensor for info in self.inputs)
+        return tensor in self._index.producers or tensor in self.initializers or tensor in self._inputs
 
     def type_of(self, tensor: str) -> TensorType | None:
         weight = self.initializers.get(tensor)
@@ -64,9 +73,7 @@ class Edit:
         inferred = (self._types if self._types is not None else self.base.types).get(tensor)
         if inferred is not None:
             return inferred
-        info = self.value_infos.get(tensor)
-        if info is None:
-            info = next((info for info in (*self.inputs, *self.outputs) if info.name == tensor), None)
+        info = self.value_infos.get(tensor) or self._inputs.get(tensor) or self._outputs.get(tensor)
         return TensorType.of(info.type) if info is not None else None
 
     @property
@@ -182,7 +189,7 @@ class Edit:
             raise Fault("The tensor exists already", new, "Choose another name")
         if new in self._inner_names():
             raise Fault("A tensor inside the body of a node has this name", new, "Choose another name")
-        made = self.producer(old)
+        made, known = self.producer(old), self.type_of(old)
         for node in dict.fromkeys([*self.consumers(old), *([] if made is None else [made])]):
             self.replace_record(node, renamed(self.nodes[node], {old: new}, outputs=True))
         if old in self.initializers:
@@ -192,9 +199,10 @@ class Edit:
             }
         if old in self.value_infos:
             self.value_infos[new] = _named(self.value_infos.pop(old), new)
-        self.inputs = [_named(info, new) if info.name == old else info for info in self.inputs]
-        self.outputs = [_named(info, new) if info.name == old else info for info in self.outputs]
-        known = self.type_of(old)
+        if old in self._inputs:
+            self.set_inputs(_named(info, new) if name == old else info for name, info in self._inputs.items())
+        if old in self._outputs:
+            self.set_outputs(_named(info, new) if name == old else info for name, info in self._outputs.items())
         if known is not None:
             self.set_type(new, known)
 
@@ -212,10 +220,12 @@ class Edit:
         del self.initializers[name]
 
     def set_inputs(self, infos: Iterable[ValueInfoProto]) -> None:
-        self.inputs = list(infos)
+        """Raises Fault where two have the same name."""
+        self._inputs = _by_name(infos)
 
     def set_outputs(self, infos: Iterable[ValueInfoProto]) -> None:
-        self.outputs = list(infos)
+        """Raises Fault where two have the same name."""
+        self._outputs = _by_name(infos)
 
     def set_type(self, tensor: str, kind: TensorType) -> None:
         """Says what a new tensor is, until shape inference has run again."""
@@ -271,7 +281,7 @@ class Edit:
         self._check_tensors()
         known = self._types if self._types is not None else base.types
         return replace(
-            base, nodes=self._in_order(), inputs=tuple(self.inputs), outputs=tuple(self.outputs),
+            base, nodes=self._in_order(), inputs=self.inputs, outputs=self.outputs,
             initializers=self.initializers, value_infos=self.value_infos, functions=tuple(self.functions),
             model=self.header, producers=self._index.producers, users=self._index.users,
             names=self._index.names, holders=frozenset(self._index.holders), next_id=self._next, types=known,
@@ -286,16 +296,15 @@ class Edit:
                 if not self.defines(tensor) and tensor not in sparse:
                     record = self.nodes[node]
                     raise Fault(f"{record.op_type} would read {tensor!r}, which nothing makes then", record.name)
-        for info in self.outputs:
-            if not self.defines(info.name):
-                raise Fault("Nothing would make this graph output then", info.name, "Change the outputs first")
+        for name in self._outputs:
+            if not self.defines(name) and name not in sparse:
+                raise Fault("Nothing would make this graph output then", name, "Change the outputs first")
 
     def _suspects(self) -> set[NodeId]:
         """Nodes whose inputs the edit may have taken away: the touched ones, and readers of what is gone."""
         gone = [output for node in self._touched if node in self.base.nodes for output in self.base.nodes[node].output]
         gone += self.base.initializers.keys() - self.initializers.keys()
-        if len(self.inputs) != len(self.base.inputs) or any(map(is_not, self.inputs, self.base.inputs)):
-            gone += [info.name for info in self.base.inputs]
+        gone += [info.name for info in self.base.inputs if info.name not in self._inputs]
         suspects = {node for node in self._touched if node in self.nodes}
         for tensor in gone:
             suspects.update(self.consumers(tensor))
@@ -351,6 +360,14 @@ def _fresh(base: str, taken: Callable[[str], bool]) -> str:
         number += 1
         name = f"{base}_{number}"
     return name
+
+
+def _by_name(infos: Iterable[ValueInfoProto]) -> dict[str, ValueInfoProto]:
+    found: dict[str, ValueInfoProto] = {}
+    for info in infos:
+        if found.setdefault(info.name, info) is not info:
+            raise Fault("Two graph inputs or outputs would have the same name", info.name, "Choose another name")
+    return found
 
 
 def _attributes(attributes: Attributes) -> list[AttributeProto]:

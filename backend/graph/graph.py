@@ -61,6 +61,13 @@ class Graph:
     touched: frozenset[NodeId] = frozenset()
     revision: int = 0
     parent: int = -1
+    _inputs: Mapping[str, ValueInfoProto] = field(init=False, repr=False)
+    _outputs: Mapping[str, ValueInfoProto] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # By name: an exported language model has a thousand inputs and outputs for its cache.
+        object.__setattr__(self, "_inputs", {info.name: info for info in self.inputs})
+        object.__setattr__(self, "_outputs", {info.name: info for info in self.outputs})
 
     def producer(self, tensor: str) -> NodeId | None:
         """The node that makes a tensor; None for inputs, weights, and what nothing makes."""
@@ -71,10 +78,10 @@ class Graph:
         return self.users.get(tensor, ())
 
     def is_input(self, tensor: str) -> bool:
-        return any(info.name == tensor for info in self.inputs)
+        return tensor in self._inputs
 
     def is_output(self, tensor: str) -> bool:
-        return any(info.name == tensor for info in self.outputs)
+        return tensor in self._outputs
 
     def defines(self, tensor: str) -> bool:
         return tensor in self.producers or tensor in self.initializers or self.is_input(tensor)
@@ -110,10 +117,7 @@ class Graph:
 
     def declared(self, tensor: str) -> ValueInfoProto | None:
         """What the file says of a tensor's type, if anything."""
-        found = self.value_infos.get(tensor)
-        if found is not None:
-            return found
-        return next((info for info in (*self.inputs, *self.outputs) if info.name == tensor), None)
+        return self.value_infos.get(tensor) or self._inputs.get(tensor) or self._outputs.get(tensor)
 
     def type_of(self, tensor: str) -> TensorType | None:
         """The type of a tensor: a weight's own, else as inferred, else as declared; None where nothing is known."""

@@ -150,7 +150,7 @@ def drop_constant(edit: Edit, tensor: str) -> None:
     if made is not None and edit.nodes[made].op_type == "Constant":
         edit.remove_node(made)
         edit.value_infos.pop(tensor, None)
-    elif tensor in edit.initializers and all(info.name != tensor for info in edit.inputs):
+    elif tensor in edit.initializers and not edit.is_input(tensor):
         edit.remove_initializer(tensor)
         edit.value_infos.pop(tensor, None)
 

@@ -138,7 +138,7 @@ def _constant(graph: Graph | Edit, name: str, region: Collection[NodeId]) -> boo
     if made is not None:
         return made in region or graph.nodes[made].op_type == "Constant"
     weight = graph.initializers.get(name)  # one that is a graph input as well is only a default
-    return weight is not None and not weight.missing and all(info.name != name for info in graph.inputs)
+    return weight is not None and not weight.missing and not graph.is_input(name)
 
 
 def _computable(graph: Graph | Edit, record: NodeProto) -> bool:

@@ -72,7 +72,7 @@ def _sliced(graph: Graph | Edit, record: NodeProto, dims: tuple[Dim, ...]) -> ND
 def _constant_value(graph: Graph | Edit, tensor: str) -> NDArray[np.int64] | None:
     """An integer constant's value, where it is a small weight or a Constant node."""
     weight = graph.initializers.get(tensor)
-    if weight is not None and weight.span is None and all(info.name != tensor for info in graph.inputs):
+    if weight is not None and weight.span is None and not graph.is_input(tensor):
         values = weight.array()
     else:
         made = graph.producer(tensor)
