@@ -18,9 +18,10 @@ are literals of the code) and its outputs, in this order; else the widest intege
 data or controls has none.
 
 *Nodes that vanished*: folded when everything they read is constant (also a Shape of a tensor whose dimensions the
-parser knew); free otherwise: views, identities, shape arithmetic that the host does, a twin merged with its like, a
-Q/DQ absorbed. A weight's QuantizeLinear is computed at build time although its convolution's layer still names it: it
-is folded, and the layer is a helper. A weight's DequantizeLinear that a layer names runs there: weights stay quantized.
+parser knew); free otherwise: views, identities, shape arithmetic that the host does, a Q/DQ absorbed. A node that
+computes the same as another was merged with it and has its layer, although the log names only one. A weight's
+QuantizeLinear is computed at build time although its convolution's layer still names it: it is folded, and the layer is
+a helper. A weight's DequantizeLinear that a layer names runs there: weights stay quantized.
 
 Runs on Python 3.9 with nothing but the standard library.
 """
@@ -35,7 +36,7 @@ from math import prod
 from typing import Optional
 
 from graftwerk.backend.engines.report import Layer, LayerTensor, NodeOutcome
-from graftwerk.backend.engines.source import SourceGraph, SourceNode
+from graftwerk.backend.engines.source import RANDOM, SourceGraph, SourceNode
 
 #: Operators that contract: their arithmetic is a sum of products, done by a matrix or convolution kernel.
 CONTRACTIONS = frozenset({
@@ -60,9 +61,6 @@ _MNEMONICS = {
 }  # fmt: skip
 _FLOATS = ("FP32", "FP16", "BF16", "FP8", "FP4")  # the widest first
 _INTEGERS = ("INT64", "INT32", "UINT8", "INT8", "INT4", "BOOL")
-_RANDOM = frozenset({
-    "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli",
-})
 
 
 @dataclass(frozen=True)
@@ -232,6 +230,7 @@ class _Fate:
         self._static = static
         self._constants = self._derived(set(source.constants), through_dequantize=False)
         self._foldable = self._derived(set(source.constants), through_dequantize=True)
+        self._twins = _twins(source, naming)
 
     def outcome(self, node: SourceNode) -> NodeOutcome:
         layers = self._naming.get(node.ref, ())
@@ -239,22 +238,21 @@ class _Fate:
         if not (layers and runs) and self._all_in(node, self._foldable):
             return NodeOutcome(helpers=tuple(layer.name for layer in layers), state="folded")
         if not layers:
-            return NodeOutcome(state="free")
+            twin = self._twins.get(node.ref)
+            return NodeOutcome(state="free") if twin is None else self.outcome(twin)
         primary = max(layers, key=lambda layer: _claim(layer, node.op_type))  # the first of equals
         helpers = tuple(layer.name for layer in layers if layer is not primary)
         return NodeOutcome(primary.name, primary.precision, helpers)
 
     def warnings(self) -> list[str]:
         """Nodes that compute and are named by no layer, unless the log or the graph says why."""
-        named = {_likeness(node) for node in self._source.nodes if node.ref in self._naming}
         shapes = self._shape_arithmetic()
         needed = self._needed()
         lost = [
             node.ref
             for node in self._source.nodes
-            if node.ref not in self._naming and node.op_type not in MOVERS and node.ref in needed
-            and not self._all_in(node, self._foldable) and not shapes.issuperset(node.outputs)
-            and _likeness(node) not in named
+            if node.ref not in self._naming and node.ref not in self._twins and node.op_type not in MOVERS
+            and node.ref in needed and not self._all_in(node, self._foldable) and not shapes.issuperset(node.outputs)
         ]  # fmt: skip
         if not lost:
             return []
@@ -264,7 +262,7 @@ class _Fate:
     def _all_in(self, node: SourceNode, tensors: set[str]) -> bool:
         if node.op_type in ("Shape", "Size"):
             return tensors.issuperset(node.outputs)
-        return node.op_type not in _RANDOM and all(name in tensors for name in node.inputs if name)
+        return node.op_type not in RANDOM and all(name in tensors for name in node.inputs if name)
 
     def _derived(self, known: set[str], through_dequantize: bool) -> set[str]:
         """`known` and all that is computed from it alone, in one pass over the nodes in the order of the file."""
@@ -310,5 +308,18 @@ def _claim(layer: Layer, op_type: str) -> tuple[bool, bool, bool, bool, bool]:
     )
 
 
-def _likeness(node: SourceNode) -> tuple[str, tuple[str, ...]]:
-    return node.op_type, node.inputs
+def _twins(source: SourceGraph, named: Collection[str]) -> dict[str, SourceNode]:
+    """For nodes that no layer names the one that computes the same and is named: the compiler merged the two."""
+    canonical = dict(source.constants)
+    groups: dict[tuple[str, ...], list[SourceNode]] = defaultdict(list)
+    for node in source.nodes:
+        if node.key:
+            group = groups[(node.key, *(canonical.get(name, name) for name in node.inputs))]
+            group.append(node)
+            canonical.update(zip(node.outputs, group[0].outputs))
+    found = {}
+    for group in groups.values():
+        known = next((node for node in group if node.ref in named), None)
+        if known is not None:
+            found.update({node.ref: known for node in group if node.ref not in named})
+    return found

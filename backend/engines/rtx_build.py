@@ -6,7 +6,7 @@ The library's module is passed in: only `tensorrt_rtx.py` imports it. Runs on Py
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Protocol, TextIO
 
 from graftwerk.backend.engines import rtx_options, shapes
@@ -52,7 +52,7 @@ class Build:
     def listen(self, level: str, text: str) -> None:
         """Take a message of the library: all go to the file, few to the program that waits."""
         self._messages.append(text)
-        self._file.write(f"[{level}] {text}\n")
+        self._file.write(f"{text}\n" if level in ("verbose", "info") else f"[{level}] {text}\n")
         if level != "verbose" and not is_noise(text):
             self._context.log(text, level)
         if level == "error":
@@ -75,6 +75,7 @@ class Build:
         config.progress_monitor = _monitor(self._trt, self._context)
         plan = builder.build_serialized_network(network, config)
         self._seconds = time.perf_counter() - start
+        self._logger.spoiled = plan is None
         if self._context.cancelled():
             raise Cancelled
         if plan is None:
@@ -117,15 +118,12 @@ class Build:
         for number, target in enumerate(wanted):
             config.set_compute_capability(self._trt.ComputeCapability.__members__[target.upper()], number)
         if len(wanted) > 1:
-            oldest = min(wanted, key=known.index)
-            self._warnings.append(
-                f"One engine for {', '.join(wanted)}: its layers are those that suit the oldest of them, {oldest}"
-            )
+            self._warnings.append(f"One engine for {', '.join(wanted)}: the compiler lists one set of layers for all")
 
     def _add_profiles(self, builder: Any, network: Any, config: Any) -> None:
         inputs = [network.get_input(number) for number in range(network.num_inputs)]
-        dims = {name: sizes for name, sizes in self._source.inputs if sizes is not None}
-        guessed = shapes.default_shapes({i.name: dims.get(i.name, tuple(i.shape)) for i in inputs})
+        symbols = dict(self._source.inputs)
+        guessed = shapes.default_shapes({i.name: _dims(tuple(i.shape), symbols.get(i.name)) for i in inputs})
         asked = self._asked.profiles or ({},)
         names = {i.name for i in inputs}
         for given in asked:
@@ -163,6 +161,12 @@ class Build:
                 (profile.set_shape_input if is_shape else profile.set_shape)(tensor.name, *ranges[tensor.name])
         if config.add_optimization_profile(profile) < 0:
             raise build_fault(self._errors, self._source)
+
+
+def _dims(sizes: tuple[int, ...], declared: Optional[Sequence[Any]]) -> shapes.Dims:
+    """An input's dimensions as the parser knows them, with the model's symbols where they are free."""
+    symbols = declared if declared is not None and len(declared) == len(sizes) else [None] * len(sizes)
+    return [size if size >= 0 else symbol if isinstance(symbol, str) else None for size, symbol in zip(sizes, symbols)]
 
 
 def _is_free(tensor: Any) -> bool:

@@ -49,6 +49,7 @@ _KNOWN = (
 )
 _NO_GPU = re.compile(r"CUDA_SUCCESS|cudaError|libcuda|CUDA driver")
 _CUDA_NOISE = re.compile(r"catchCudaError.*(cudaError 35|no CUDA-capable device)|^Thread context has not been set")
+_DATATYPE = re.compile(r"target\(s\) (?P<targets>[^:]*), because .* datatypes: (?P<types>.*?)\.? (?:In |\()")
 _OPERATION = re.compile(r"Cannot compile operation '(?P<name>.*)' for (?P<target>[^:]*): (?P<reason>.*?)\.? (?:In |\()")
 
 
@@ -58,18 +59,23 @@ def is_noise(text: str) -> bool:
 
 
 def parser_fault(refusals: Sequence[Refusal], source: SourceGraph) -> Fault:
-    """The parser's first refusal as a Fault whose `where` is the reference of a node of the model, if it is one."""
+    """The parser's first refusal as a Fault whose `where` is a node's reference, or a weight's name."""
     if not refusals:
         return Fault("TensorRT-RTX can't read the model", hint="Its words are in the job's log.")
     first = refusals[0]
-    reason = clear_reason(first.reason)
+    weight = re.search(r"Failed to import initializer: (?P<name>(?!In node).*)$", first.reason)
+    if weight:
+        hint = "If its values lie in a file of their own, put that beside the model."
+        return Fault("The values of this weight are missing, or don't fit its shape", weight["name"], hint)
+    own_name = re.escape(first.name) if first.name else r"node_of_\S+"
+    reason = re.sub(f"^{own_name}: ", "", clear_reason(first.reason))
     inside = f" (inside {' in '.join(reversed(first.holders))})" if first.holders else ""
     where = _where(first, source)
     for part, meaning, hint in _KNOWN:
         if part in first.reason:
             return Fault((meaning or reason).format(op=first.op_type) + inside, where, hint)
-    hint = "Change or replace this node; the parser's own words are in the job's log." if where else ""
-    return Fault(reason + inside, where, hint)
+    hint = "Change or replace this node. " if where else ""
+    return Fault(reason + inside, where, hint + "The parser's own words are in the job's log.")
 
 
 def build_fault(errors: Sequence[str], source: SourceGraph) -> Fault:
@@ -84,6 +90,10 @@ def build_fault(errors: Sequence[str], source: SourceGraph) -> Fault:
         message = f"{operation['reason']} on {operation['target']}"
         hint = "Choose another target, or another datatype for this node."
         return Fault(message, names.only(operation["name"]), hint)
+    datatype = _DATATYPE.search(text)
+    if datatype:
+        message = f"The model has datatypes that {datatype['targets']} does not compute: {datatype['types']}"
+        return Fault(message, hint="Choose a newer target, or another datatype.")
     if "libnvinfer_lean" in text:
         return Fault("This TensorRT-RTX brings no lean runtime", "flag.VERSION_COMPATIBLE", "Switch this option off.")
     if _NO_GPU.search(text):

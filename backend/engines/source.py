@@ -5,32 +5,46 @@ Runs on Python 3.9 with onnx beside.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+#: Operators whose results differ although all they read is the same.
+RANDOM = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
+)
+_SMALL = 4096  # bytes; what is larger is not compared
 
 
 @dataclass(frozen=True)
 class SourceNode:
-    """One node: its reference (as `Graph.ref` gives it), its own name (may be empty or shared), and its tensors."""
+    """One node: its reference (as `Graph.ref` gives it), its own name (may be empty or shared), and its tensors.
+
+    Nodes with the same `key` and equal inputs compute the same: it stands for the operator and its attributes. It is
+    empty where that can't be said: a random operator, a node with bodies.
+    """
 
     ref: str
     name: str
     op_type: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class SourceGraph:
-    """The nodes in file order, the initializers' names, the outputs, and the inputs with their dimensions.
+    """The nodes in file order, the initializers, the outputs, and the inputs with their dimensions.
 
-    A dimension is a size, a symbol, or None where nothing is known; the dimensions are None where the rank is unknown.
+    The value of an initializer is a text that is the same for equal small tensors; a large one has its name. A
+    dimension is a size, a symbol, or None where nothing is known; the dimensions are None where the rank is unknown.
     """
 
     nodes: tuple[SourceNode, ...]
-    constants: frozenset[str] = frozenset()
+    constants: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     inputs: tuple[tuple[str, tuple[int | str | None, ...] | None], ...] = ()
 
@@ -38,15 +52,31 @@ class SourceGraph:
 def source_of(model: ModelProto) -> SourceGraph:
     """What reports need to know of a model. Weights are not touched: external data may be absent."""
     graph = model.graph
-    constants = {tensor.name for tensor in graph.initializer}
-    constants |= {tensor.values.name for tensor in graph.sparse_initializer}
+    constants = {tensor.name: _value(tensor) for tensor in graph.initializer}
+    constants.update((tensor.values.name, tensor.values.name) for tensor in graph.sparse_initializer)
     names = Counter(node.name for node in graph.node if node.name)
     nodes = tuple(
-        SourceNode(_ref(node, number, names), node.name, node.op_type, _reads(node), tuple(node.output))
+        SourceNode(_ref(node, number, names), node.name, node.op_type, _reads(node), tuple(node.output), _key(node))
         for number, node in enumerate(graph.node)
     )
     inputs = tuple((info.name, _dims(info)) for info in graph.input if info.name not in constants)
-    return SourceGraph(nodes, frozenset(constants), tuple(info.name for info in graph.output), inputs)
+    return SourceGraph(nodes, constants, tuple(info.name for info in graph.output), inputs)
+
+
+def _value(tensor: TensorProto) -> str:
+    if tensor.data_location == TensorProto.EXTERNAL or tensor.ByteSize() > _SMALL:
+        return tensor.name
+    copy = TensorProto()
+    copy.CopyFrom(tensor)
+    copy.ClearField("name")
+    return "value:" + hashlib.sha1(copy.SerializeToString()).hexdigest()
+
+
+def _key(node: NodeProto) -> str:
+    if node.op_type in RANDOM or _bodies(node) or node.ByteSize() > _SMALL:
+        return ""
+    attributes = b"".join(sorted(attribute.SerializeToString() for attribute in node.attribute))
+    return f"{node.domain}.{node.op_type} {hashlib.sha1(attributes).hexdigest() if attributes else ''}"
 
 
 def _ref(node: NodeProto, number: int, names: Counter[str]) -> str:

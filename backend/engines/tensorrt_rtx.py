@@ -1,8 +1,13 @@
 """TensorRT-RTX: builds an engine for any of its targets, on any machine, and reports what the compiler made of it.
 
 The only file that imports `tensorrt_rtx`, and only once a job asks for it. Strongly typed: precision is what the
-graph says. The library keeps the first logger that a process gives it, so there is one for all builds, which hands
-every message to the build that runs.
+graph says. Two traps:
+
+- The library keeps the first logger that a process gives it. So there is one for all builds, which hands every message
+  to the build that runs.
+- A compilation that fails leaves something of its target behind: the next engine built in that process is another (seen
+  with 1.7: after SM75 refused a ResNet-50, the same model with Q/DQ for SM89 got 161 layers in FP32 instead of 119 in
+  INT8). So a process in which one failed builds no more.
 
 Runs on Python 3.9 with onnx beside the library.
 """
@@ -87,6 +92,11 @@ class BuildRtx:
 
     def run(self, context: JobContext) -> dict[str, Any]:
         trt, logger = _library()
+        if logger.spoiled:
+            raise Fault(
+                "A compilation failed in this process, and what it left behind would change this engine",
+                hint="Build in a fresh process: a job pool starts one by itself.",
+            )
         context.phase("Reading the model")
         source = _read(self.model)
         # A line at a time: should the library abort this process, its last words are there.
@@ -133,6 +143,7 @@ def _library() -> tuple[Any, Any]:
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
+            self.spoiled = False
             self._sink: Optional[Callable[[str, str], None]] = None
 
         def log(self, severity: Any, text: str) -> None:
