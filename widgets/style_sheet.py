@@ -132,7 +132,8 @@ QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabl
     color: $faint; background: $window; border-color: $border;
 }
 QLineEdit:read-only, QPlainTextEdit:read-only { background: $window; }
-QLineEdit[invalid="true"], QSpinBox[invalid="true"], QDoubleSpinBox[invalid="true"], QComboBox[invalid="true"] {
+QLineEdit[invalid="true"], QSpinBox[invalid="true"], QDoubleSpinBox[invalid="true"], QComboBox[invalid="true"],
+QPlainTextEdit[invalid="true"] {
     border-color: $error;
 }
 QLineEdit[role="search"] { border-color: $border; background: $surface; }
