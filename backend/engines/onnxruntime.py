@@ -9,6 +9,7 @@ Runs with onnx, numpy and onnxruntime 1.21 or newer beside: older ones look for 
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -203,7 +204,7 @@ class _Model:
             raise Fault(f"can't be read: {error.strerror}", str(path)) from error
         except Exception as error:  # protobuf's, whose class differs between its versions
             raise Fault(f"is not an ONNX model: {error}", str(path)) from error
-        return cls(model, path.resolve().parent)
+        return cls(model, _weights_folder(model, path.resolve().parent))
 
     def session(
         self, optimization: str, threads: int, outputs: Sequence[str] = (), trace: Path | None = None
@@ -272,6 +273,17 @@ _NUMPY = {
 }  # fmt: skip
 
 
+def _weights_folder(model: onnx.ModelProto, folder: Path) -> Path:
+    """Where the external data lies: a staged model only links to it, and ONNX Runtime follows no link that leads out."""
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                link = folder / entry.value
+                depth = len(Path(entry.value).parts)
+                return Path(os.readlink(link)).parents[depth - 1] if link.is_symlink() else folder
+    return folder
+
+
 def _inputs(session: Any) -> list[Input]:
     found = []
     for each in session.get_inputs():
@@ -280,6 +292,22 @@ def _inputs(session: Any) -> list[Input]:
             raise Fault(f"inputs of type {each.type} can't be filled", each.name)
         found.append(Input(each.name, np.dtype(_NUMPY[kind[1]]), tuple(each.shape)))
     return found
+
+
+def symbolic_shapes(model: onnx.ModelProto) -> tuple[onnx.ModelProto | None, str]:
+    """The model with symbolic dimensions inferred where ONNX Runtime's tool can, else None and why it can't.
+
+    It needs sympy, and takes no account of large weights: they may be absent. It follows the arithmetic on shapes
+    that exporters write into a graph, which onnx's own inference gives up on.
+    """
+    try:
+        from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
+    except ImportError as error:
+        return None, str(error)
+    try:
+        return SymbolicShapeInference.infer_shapes(model, auto_merge=True), ""
+    except Exception as error:  # the tool asserts and raises whatever it meets on models that it was not written for
+        return None, f"{type(error).__name__}: {error}".strip(" :")
 
 
 def _ort() -> Any:

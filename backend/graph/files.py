@@ -164,7 +164,8 @@ def _copy(origin: Path, target: Path) -> None:
 
 
 def _link(origin: Path, target: Path) -> None:
+    """A symbolic link: onnx refuses to load a model whose data has a second hard link, the user's own included."""
     try:
-        os.link(origin.resolve(), target)
-    except OSError:  # another file system, or one without links
+        os.symlink(origin.absolute(), target)
+    except OSError:  # a system without links
         shutil.copy2(origin, target)
