@@ -274,7 +274,7 @@ _NUMPY = {
 
 
 def _weights_folder(model: onnx.ModelProto, folder: Path) -> Path:
-    """Where the external data lies: a staged model only links to it, and ONNX Runtime follows no link that leads out."""
+    """Where the external data lies: a staged model links to it, and ONNX Runtime follows no link that leads out."""
     for tensor in model.graph.initializer:
         for entry in tensor.external_data:
             if entry.key == "location":
