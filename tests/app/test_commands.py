@@ -1,0 +1,135 @@
+"""The command line as scripts use it: exit codes, what is printed, what is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from graftwerk.app.main import main
+from graftwerk.backend.engines.onnxruntime import run_model
+
+
+def test_info_tells_what_a_model_holds(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(models / "digits.onnx"), "--json", "--nodes"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    model = onnx.load(models / "digits.onnx")
+    assert facts["nodes"] == len(model.graph.node)
+    assert [node["op"] for node in facts["node_list"]] == [node.op_type for node in model.graph.node]
+    assert facts["parameters"] == sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer)
+    assert facts["inputs"] == {"input": "N×1×8×8 FP32"}
+
+
+@pytest.mark.parametrize("command", ["info", "build", "profile", "shot"])
+def test_a_file_that_is_no_model_is_one_line_and_a_hint(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(b"PK\x03\x04 not a model")
+    more = ["-o", str(tmp_path / "out.png")] if command in ("build", "shot") else []
+    assert main([command, str(bad), *more]) == 3
+    shown = capsys.readouterr()
+    lines = shown.err.strip().splitlines()
+    assert lines[0].startswith("graftwerk: bad.onnx")
+    assert len(lines) <= 2
+    assert "Traceback" not in shown.err
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["info"], ["run", "qdq.insert", "m.onnx"], ["build", "m.onnx"], ["--frobnicate"],
+        ["shot", "m", "-o", "x", "--size", "3"],
+    ],
+)
+def test_wrong_usage_exits_with_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_every_operation_is_listed_with_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ops", "--json"]) == 0
+    listed = {one["id"]: one for one in json.loads(capsys.readouterr().out)}
+    assert {"qdq.insert", "qdq.insert_layer", "graph.fold_constants"} <= listed.keys()
+    for one in listed.values():
+        assert one["doc"], one["id"]
+        assert all(parameter["label"] for parameter in one["parameters"])
+    assert main(["ops", "no.such"]) == 3
+
+
+def test_run_applies_one_operation(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "quantized.onnx"
+    source = models / "digits.onnx"
+    conv = next(node for node in onnx.load(source).graph.node if node.op_type == "Conv")
+    assert main(["run", "qdq.insert_layer", str(source), "-o", str(out), "--node", conv.name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["incomplete"] is None
+    made = onnx.load(out)
+    onnx.checker.check_model(made)
+    assert sum(node.op_type == "QuantizeLinear" for node in made.graph.node) == 2
+
+
+def test_a_blocked_operation_says_why_and_writes_nothing(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.onnx"
+    assert main(["run", "qdq.insert_layer", str(models / "digits.onnx"), "-o", str(out), "--node", "nowhere"]) == 3
+    assert "nowhere" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_recipe_replays_on_another_export(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = models / "digits.onnx"
+    conv = [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"][1]
+    recipe = tmp_path / "edits.recipe.json"
+    steps = [{"operation": "qdq.insert_layer", "node": conv}]
+    recipe.write_text(json.dumps({"graftwerk_recipe": 1, "steps": steps}))
+    for name in ("digits.onnx", "digits_bn.onnx"):
+        out = tmp_path / name
+        assert main(["apply", str(recipe), str(models / name), "-o", str(out)]) == 0
+        image = np.load(models / "digits_eval.npz")["input"][:4]
+        (before,) = run_model(models / name, {"input": image}).values()
+        (after,) = run_model(out, {"input": image}).values()
+        assert after.shape == before.shape
+        assert not np.array_equal(after, before)
+    capsys.readouterr()
+    steps.append({"operation": "qdq.insert", "tensor": "gone"})
+    recipe.write_text(json.dumps({"graftwerk_recipe": 1, "steps": steps}))
+    assert main(["apply", str(recipe), str(source), "-o", str(tmp_path / "never.onnx")]) == 3
+    assert "step 2" in capsys.readouterr().err
+    assert not (tmp_path / "never.onnx").exists()
+
+
+def test_build_leaves_an_engine_and_its_report(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine, report = tmp_path / "digits.engine", tmp_path / "digits.json"
+    arguments = ["build", str(models / "digits.onnx"), "-o", str(engine), "--target", "sm89", "--report", str(report)]
+    assert main([*arguments, "--shapes", "input:1x1x8x8,4x1x8x8,16x1x8x8", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    made = json.loads(report.read_text())
+    assert engine.stat().st_size == facts["engine_bytes"] == made["engine_bytes"]
+    assert made["targets"] == ["sm89"]
+    assert len(made["layers"]) == facts["layers"] > 0
+    convolutions = [node.name for node in onnx.load(models / "digits.onnx").graph.node if node.op_type == "Conv"]
+    assert all(made["nodes"][name]["layer"] for name in convolutions)
+    assert main([*arguments, "--shapes", "input:1x2x8x8"]) == 3
+    assert main([*arguments[:4], "--target", "sm12"]) == 3
+
+
+def test_profile_times_every_node(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "profile.json"
+    source = models / "digits.onnx"
+    arguments = ["profile", str(source), "--iterations", "5", "--report", str(report), "--shapes", "input:8x1x8x8"]
+    assert main([*arguments, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    made = json.loads(report.read_text())
+    assert facts["backend"] == made["backend"] == "onnxruntime"
+    assert facts["latency_ms_p50"] > 0
+    timed = {ref for layer in made["layers"] for ref in layer["onnx_nodes"]}
+    assert {node.name for node in onnx.load(source).graph.node} <= timed | set(made["not_run"])
