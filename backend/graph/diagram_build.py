@@ -1,0 +1,193 @@
+"""How one box of a diagram looks and which edges end in it; and the diagram of a whole graph made of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableSequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from onnx import NodeProto
+
+from graftwerk.backend.graph.diagram import FAMILY_NUMBERS, Diagram, Kind, Table, family_number, port
+from graftwerk.backend.graph.diagram_roles import SPECIAL, Owner, Path, owner_of
+from graftwerk.backend.graph.diagram_text import leaf_name
+from graftwerk.backend.graph.graph import Graph, NodeId, reads
+
+#: Widths that a box may have, and heights without and with a row of chips (scene units).
+WIDTHS = (128.0, 160.0, 192.0, 224.0, 256.0)
+HEIGHT, HEIGHT_WITH_CHIPS = 36.0, 58.0
+PILL_SIZE = (116.0, 26.0)
+SCOPE_HEIGHT, END_HEIGHT = 50.0, 44.0
+#: Advance of a letter of a title (bold) and of a name, on the generous side: boxes are laid out before any font is
+#: known.
+TITLE_ADVANCE, NAME_ADVANCE = 8.9, 6.7
+
+
+class Box(NamedTuple):
+    kind: int
+    ref: int
+    family: int
+    width: float
+    height: float
+
+
+class Edge(NamedTuple):
+    source: int
+    target: int
+    source_port: float
+    target_port: float
+    tensor: int
+
+
+@dataclass
+class Builder:
+    """Describes boxes and edges of one revision; knows by `box_of`, `inputs` and `scopes` which boxes there are."""
+
+    graph: Graph
+    collapsed: frozenset[Path]
+    table: Table
+    box_of: MutableSequence[int]
+    inputs: dict[str, int] = field(default_factory=dict)
+    scopes: dict[Path, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.functions = frozenset((function.name, function.domain) for function in self.graph.functions)
+
+    def owner(self, node: NodeId, record: NodeProto) -> Owner:
+        if not self.collapsed and record.op_type not in SPECIAL:
+            return node
+        return owner_of(self.graph, node, record, self.collapsed)
+
+    def node_box(self, node: NodeId, record: NodeProto) -> Box:
+        op_type = record.op_type
+        chips = sum(1 for tensor in record.input if self._folded(tensor))
+        needed = 40.0 + TITLE_ADVANCE * len(op_type) + NAME_ADVANCE * len(leaf_name(record))
+        if chips:
+            needed = max(needed, 190.0 if chips == 2 else 130.0 if chips == 1 else WIDTHS[-1])
+        family = family_number(op_type, record.domain, self.functions)
+        return Box(Kind.NODE, node, family, fitting(needed), HEIGHT_WITH_CHIPS if chips else HEIGHT)
+
+    def pill_box(self, quantize: NodeId) -> Box:
+        return Box(Kind.PILL, quantize, FAMILY_NUMBERS["quantize"], *PILL_SIZE)
+
+    def scope_box(self, path: Path) -> Box:
+        number = self.table.number("\n".join(path))
+        return Box(Kind.SCOPE, number, FAMILY_NUMBERS["control"], fitting(60.0 + TITLE_ADVANCE * len(path[-1])),
+                   SCOPE_HEIGHT)
+
+    def end_box(self, kind: Kind, tensor: str) -> Box:
+        known = self.graph.type_of(tensor)
+        longest = max(TITLE_ADVANCE * len(tensor), NAME_ADVANCE * len(str(known)) if known else 0.0)
+        return Box(kind, self.table.number(tensor), FAMILY_NUMBERS["io"], fitting(28.0 + longest), END_HEIGHT)
+
+    def node_edges(self, box: int, nodes: Iterable[NodeId], width: float) -> list[Edge]:
+        """The edges into a box that shows some nodes; those among them are left out."""
+        found: dict[str, tuple[int, float]] = {}
+        for node in nodes:
+            for tensor in reads(self.graph.nodes[node]):
+                start = self.source(tensor)
+                if start is not None and start[0] != box:
+                    found[tensor] = start
+        count, number = len(found), self.table.number
+        return [Edge(start[0], box, start[1], port(index, count, width), number(tensor))
+                for index, (tensor, start) in enumerate(found.items())]
+
+    def end_edges(self, box: int, tensor: str) -> list[Edge]:
+        start = self.source(tensor)
+        return [] if start is None else [Edge(start[0], box, start[1], 0.0, self.table.number(tensor))]
+
+    def source(self, tensor: str) -> tuple[int, float] | None:
+        """The box and the port that a tensor comes from; None where nothing of it is drawn."""
+        made = self.graph.producers.get(tensor)
+        if made is None:
+            box = self.inputs.get(tensor)
+            return None if box is None else (box, 0.0)
+        box = int(self.box_of[made])
+        if box < 0:
+            return None
+        record = self.graph.nodes[made]
+        if len(record.output) == 1 or self.collapsed:
+            return box, 0.0
+        outputs = [name for name in record.output if name]
+        return box, port(outputs.index(tensor), len(outputs), self.node_box(made, record).width)
+
+    def _folded(self, tensor: str) -> bool:
+        """Whether a tensor is a chip in the boxes that read it."""
+        if tensor in self.graph.initializers:
+            return True
+        made = self.graph.producers.get(tensor)
+        return made is not None and (record := self.graph.nodes[made]).op_type in SPECIAL \
+            and self.owner(made, record) is None
+
+
+def fitting(needed: float) -> float:
+    """The least of WIDTHS that is enough, so that boxes of a kind are equally wide."""
+    return next((width for width in WIDTHS if width >= needed), WIDTHS[-1])
+
+
+def build(graph: Graph, collapsed: frozenset[Path] = frozenset(), table: Table | None = None) -> Diagram:
+    """The diagram of a graph with some scopes collapsed. Boxes come in the order of the file, inputs first."""
+    table = table or Table()
+    builder = Builder(graph, collapsed, table, [-1] * graph.next_id)
+    boxes: list[Box] = []
+    shown: list[list[NodeId]] = []  # by box
+    for info in graph.inputs:
+        if info.name not in graph.initializers and info.name not in builder.inputs:
+            builder.inputs[info.name] = len(boxes)
+            boxes.append(builder.end_box(Kind.INPUT, info.name))
+    shown += [[] for _ in boxes]
+    first_box: dict[Owner, int] = {}
+    for node, record in graph.nodes.items():
+        owner = builder.owner(node, record)
+        if owner is None:
+            continue
+        box = first_box.get(owner)
+        if box is None:
+            box = first_box[owner] = len(boxes)
+            boxes.append(_box(builder, owner, node, record))
+            shown.append([])
+        shown[box].append(node)
+        builder.box_of[node] = box
+    edges: list[Edge] = []
+    for box in range(len(builder.inputs), len(boxes)):
+        edges += builder.node_edges(box, shown[box], boxes[box].width)
+    for info in {info.name: info for info in graph.outputs}.values():
+        edges += builder.end_edges(len(boxes), info.name)
+        boxes.append(builder.end_box(Kind.OUTPUT, info.name))
+    return _diagram(builder, boxes, edges)
+
+
+def _box(builder: Builder, owner: Owner, node: NodeId, record: NodeProto) -> Box:
+    if isinstance(owner, tuple):
+        return builder.scope_box(owner)
+    assert owner is not None
+    if record.op_type in SPECIAL and is_pill(builder, owner):
+        return builder.pill_box(owner)
+    return builder.node_box(node, record)
+
+
+def is_pill(builder: Builder, owner: NodeId) -> bool:
+    """Whether the box named after a node stands for a pair: then the nodes that read it have it as their owner."""
+    graph = builder.graph
+    users = graph.consumers(graph.nodes[owner].output[0]) if graph.nodes[owner].output else ()
+    return bool(users) and graph.nodes[owner].op_type == "QuantizeLinear" \
+        and builder.owner(users[0], graph.nodes[users[0]]) == owner
+
+
+def columns(boxes: list[Box], edges: list[Edge]) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
+    """Boxes and edges as the arrays of a Diagram, by field."""
+    kind, ref, family, width, height = zip(*boxes, strict=True) if boxes else ((),) * 5
+    source, target, start, end, tensor = zip(*edges, strict=True) if edges else ((),) * 5
+    return {
+        "kind": np.array(kind, np.uint8), "ref": np.array(ref, np.int64), "family": np.array(family, np.uint8),
+        "width": np.array(width, np.float32), "height": np.array(height, np.float32),
+        "source": np.array(source, np.int32), "target": np.array(target, np.int32),
+        "source_port": np.array(start, np.float32), "target_port": np.array(end, np.float32),
+        "tensor": np.array(tensor, np.int32),
+    }  # fmt: skip
+
+
+def _diagram(builder: Builder, boxes: list[Box], edges: list[Edge]) -> Diagram:
+    box_of = np.array(builder.box_of, np.int32)
+    return Diagram(builder.graph, builder.collapsed, builder.table, box_of=box_of, **columns(boxes, edges))  # type: ignore[arg-type]

@@ -1,0 +1,165 @@
+"""The outline around the nodes of one layer: the boxes and the way between them, and nothing that is not part of it.
+
+Two boxes joined by an edge get one rectangle around both where no other box stands in it, else a corridor along the
+edge where that is free; what is not connected stays a piece of its own, in the same colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QPainterPath, QPolygonF
+
+from graftwerk.backend.graph.diagram_picture import Floats, Frame, Ints, Picture
+from graftwerk.widgets.canvas.overlay import Hull
+
+#: Free space inside a hull beside its boxes, above them where the title stands, and below.
+SIDE, ABOVE, BELOW = 10.0, 24.0, 10.0
+CORRIDOR = 12.0
+RADIUS = 10.0
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A hull as it is drawn: its pieces, topmost first, each with the line that the title may take."""
+
+    hull: Hull
+    path: QPainterPath
+    title_right: float
+    title_top: float
+    title_room: float
+
+
+class Hulls:
+    """The hulls of an overlay over one picture. Outlines are made when they come into view."""
+
+    def __init__(self, picture: Picture, hulls: tuple[Hull, ...]) -> None:
+        self.picture, self.hulls = picture, hulls
+        self._outlines: dict[int, Outline] = {}
+
+    @cached_property
+    def members(self) -> list[Ints]:
+        """The boxes of each hull."""
+        box_of = self.picture.diagram.box_of
+        count = len(box_of)
+        found = []
+        for hull in self.hulls:
+            boxes = {int(box_of[node]) for node in hull.nodes if node < count}
+            found.append(np.array(sorted(boxes - {-1}), np.int64))
+        return found
+
+    @cached_property
+    def _bounds(self) -> Floats:
+        """Left, top, right, bottom around the boxes of each hull, (H, 4); empty hulls are nowhere."""
+        picture = self.picture
+        bounds = np.full((len(self.hulls), 4), np.nan)
+        for number, boxes in enumerate(self.members):
+            if len(boxes):
+                bounds[number] = (picture.left[boxes].min() - SIDE, picture.top[boxes].min() - ABOVE,
+                                  picture.right[boxes].max() + SIDE, picture.bottom[boxes].max() + BELOW)
+        return bounds
+
+    def visible(self, frame: Frame) -> list[int]:
+        if not self.hulls:
+            return []
+        left, top, right, bottom = self._bounds.T
+        inside = (left <= frame.right) & (right >= frame.left) & (top <= frame.bottom) & (bottom >= frame.top)
+        return np.flatnonzero(inside).tolist()
+
+    def outline(self, number: int) -> Outline:
+        found = self._outlines.get(number)
+        if found is None:
+            found = self._outlines[number] = self._made(number)
+        return found
+
+    def at(self, x: float, y: float) -> Hull | None:
+        """The smallest hull around a point."""
+        point = QPointF(x, y)
+        hit = [number for number in self.visible(Frame(x, y, x, y)) if self.outline(number).path.contains(point)]
+        if not hit:
+            return None
+        return self.hulls[min(hit, key=lambda number: len(self.members[number]))]
+
+    def _made(self, number: int) -> Outline:
+        picture, boxes = self.picture, self.members[number]
+        own = set(boxes.tolist())
+        rects = [self._around(box, own) for box in own]
+        rects += self._links(boxes, own)
+        path = QPainterPath()
+        for rect in rects:
+            piece = QPainterPath()
+            piece.addRect(rect)
+            path = path.united(piece)
+        highest = int(boxes[np.lexsort((-picture.right[boxes], picture.top[boxes]))[0]])
+        title = self._around(highest, own)
+        rounded_path = QPainterPath()
+        for polygon in path.simplified().toSubpathPolygons():
+            rounded_path.addPath(rounded(polygon))
+        return Outline(self.hulls[number], rounded_path, title.right() - 8, title.top(), title.width() - 16)
+
+    def _around(self, box: int, own: set[int]) -> QRectF:
+        picture = self.picture
+        frame = Frame(float(picture.left[box]), float(picture.top[box]), float(picture.right[box]),
+                      float(picture.bottom[box]))
+        for share in (1.0, 0.5, 0.2):
+            grown = Frame(frame.left - SIDE * share, frame.top - ABOVE * share, frame.right + SIDE * share,
+                          frame.bottom + BELOW * share)
+            if self._free(grown, own):
+                break
+        return _rect(grown)
+
+    def _free(self, frame: Frame, own: set[int]) -> bool:
+        return own.issuperset(self.picture.boxes_in(frame).tolist())
+
+    def _links(self, boxes: Ints, own: set[int]) -> list[QRectF]:
+        picture, diagram = self.picture, self.picture.diagram
+        inner = np.flatnonzero(np.isin(diagram.source, boxes) & np.isin(diagram.target, boxes))
+        found = []
+        for edge in inner.tolist():
+            both = [int(diagram.source[edge]), int(diagram.target[edge])]
+            around = Frame(float(picture.left[both].min()) - SIDE, float(picture.top[both].min()) - ABOVE,
+                           float(picture.right[both].max()) + SIDE, float(picture.bottom[both].max()) + BELOW)
+            if self._free(around, own):
+                found.append(_rect(around))
+            else:
+                found += self._corridor(edge, own)
+        return found
+
+    def _corridor(self, edge: int, own: set[int]) -> list[QRectF]:
+        """Around every segment of an edge; nothing where a box of another layer is in the way of one."""
+        segments = self.picture.segments[self.picture.segment_edge == edge]
+        frames = [Frame(min(x0, x1) - CORRIDOR, min(y0, y1) - CORRIDOR, max(x0, x1) + CORRIDOR, max(y0, y1) + CORRIDOR)
+                  for x0, y0, x1, y1 in segments.tolist()]
+        return [_rect(frame) for frame in frames] if all(self._free(frame, own) for frame in frames) else []
+
+
+def _rect(frame: Frame) -> QRectF:
+    return QRectF(frame.left, frame.top, frame.width, frame.height)
+
+
+def rounded(polygon: QPolygonF) -> QPainterPath:
+    """A closed polygon with its corners rounded off, by RADIUS where its sides are long enough."""
+    points = [polygon.at(index) for index in range(polygon.size())]
+    if len(points) > 1 and points[0] == points[-1]:
+        points.pop()
+    path = QPainterPath()
+    count = len(points)
+    for index, corner in enumerate(points):
+        enter = _towards(corner, points[index - 1])
+        leave = _towards(corner, points[(index + 1) % count])
+        if index == 0:
+            path.moveTo(enter)
+        else:
+            path.lineTo(enter)
+        path.quadTo(corner, leave)
+    path.closeSubpath()
+    return path
+
+
+def _towards(corner: QPointF, other: QPointF) -> QPointF:
+    way = other - corner
+    length = (way.x() ** 2 + way.y() ** 2) ** 0.5
+    return corner + way * (min(RADIUS, length / 2) / length) if length else corner

@@ -1,0 +1,97 @@
+"""The picture from far away: boxes as coloured spots, edges as hairlines, one of each per pixel and no more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QLineF, QRectF, Qt
+from PySide6.QtGui import QPainter
+
+from graftwerk.backend.graph.diagram_picture import Frame, Picture
+from graftwerk.widgets.canvas.look import Colors, color, pen
+from graftwerk.widgets.canvas.primitives import Pool
+from graftwerk.widgets.theme import Theme
+
+Floats = NDArray[np.float64]
+#: Side of the cells of which each shows one box and one line, in pixels.
+CELL = 1.3
+#: Zooms per doubling that cells are computed for.
+STEPS = 2
+KEPT = 6
+
+
+class FarPainter:
+    """Keeps, for the latest few zooms, what is left of a picture when what falls on the same pixel is left out."""
+
+    def __init__(self) -> None:
+        self._rects, self._lines = Pool(QRectF), Pool(QLineF)
+        self._picture: Picture | None = None
+        self._colors: Colors | None = None
+        self._levels: dict[int, tuple[list[tuple[str, Floats]], Floats]] = {}
+
+    def paint(self, painter: QPainter, picture: Picture, colors: Colors, theme: Theme, frame: Frame,
+              zoom: float, lines: bool = True) -> None:
+        """`painter` draws in scene units; `zoom` are pixels of the device per scene unit."""
+        if picture is not self._picture or colors is not self._colors:
+            self._picture, self._colors = picture, colors
+            self._levels.clear()
+        step = math.ceil(math.log2(zoom) * STEPS)
+        level = self._levels.pop(step, None)
+        if level is None:
+            cell = CELL / 2 ** (step / STEPS)
+            level = list(_spots(picture, colors, cell)), _hairs(picture, cell)
+            while len(self._levels) >= KEPT:
+                del self._levels[next(iter(self._levels))]
+        self._levels[step] = level
+        spots, hairs = level
+        if lines:
+            painter.setPen(pen(theme.edge, 0.0))
+            painter.drawLines(self._lines.shapes(_visible_lines(hairs, frame)))
+        painter.setPen(Qt.PenStyle.NoPen)
+        for name, rects in spots:
+            painter.setBrush(color(name))
+            painter.drawRects(self._rects.shapes(_visible_rects(rects, frame)))
+
+
+def _spots(picture: Picture, colors: Colors, cell: float) -> Iterator[tuple[str, Floats]]:
+    """Rectangles by colour, one per cell; at least two thirds of a cell wide and high."""
+    if not len(picture.left):
+        return
+    kept = np.arange(len(picture.left))
+    width, height = picture.diagram.width.astype(np.float64), picture.diagram.height.astype(np.float64)
+    column = ((picture.left + width / 2) // cell).astype(np.int64)
+    row = ((picture.top + height / 2) // cell).astype(np.int64)
+    _, kept = np.unique((row << 24) ^ (column & 0xFFFFFF), return_index=True)
+    least = cell * 0.67
+    rects = np.column_stack((picture.left, picture.top, np.maximum(width, least), np.maximum(height, least)))
+    for name, boxes in colors.groups(kept):
+        yield name, rects[boxes]
+
+
+def _hairs(picture: Picture, cell: float) -> Floats:
+    """Lines, one per pair of cells that they lead between."""
+    segments = picture.segments
+    if not len(segments):
+        return segments
+    ends = (segments // cell).astype(np.int64) & 0xFFFFF
+    apart = (ends[:, 0] != ends[:, 2]) | (np.abs(ends[:, 1] - ends[:, 3]) > 1)
+    segments, ends = segments[apart], ends[apart]
+    key = (ends[:, 1] * 0x9E3779B1) ^ (ends[:, 0] << 21) ^ (ends[:, 3] * 0x85EBCA77) ^ (ends[:, 2] << 42)
+    _, kept = np.unique(key, return_index=True)
+    return segments[kept]
+
+
+def _visible_rects(rects: Floats, frame: Frame) -> Floats:
+    x, y, width, height = rects.T
+    inside = (x <= frame.right) & (x + width >= frame.left) & (y <= frame.bottom) & (y + height >= frame.top)
+    return rects[inside]
+
+
+def _visible_lines(lines: Floats, frame: Frame) -> Floats:
+    x0, y0, x1, y1 = lines.T
+    inside = (np.minimum(y0, y1) <= frame.bottom) & (np.maximum(y0, y1) >= frame.top)
+    inside &= (np.minimum(x0, x1) <= frame.right) & (np.maximum(x0, x1) >= frame.left)
+    return lines[inside]

@@ -1,0 +1,51 @@
+"""Hulls behind the boxes, their titles on top of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QPainter
+
+from graftwerk.backend.graph.diagram_picture import Frame
+from graftwerk.widgets.canvas.hulls import ABOVE, BELOW, SIDE, Hulls
+from graftwerk.widgets.canvas.look import Look, color, pen
+from graftwerk.widgets.canvas.primitives import Pool
+
+
+class HullPainter:
+    def __init__(self) -> None:
+        self._rects = Pool(QRectF)
+
+    def paint(self, painter: QPainter, hulls: Hulls, look: Look, frame: Frame) -> None:
+        for number in hulls.visible(frame):
+            outline = hulls.outline(number)
+            hovered = outline.hull.name == look.marks.hovered_hull
+            painter.setPen(pen(outline.hull.color, 2.6 if hovered else 1.5))
+            painter.setBrush(color(look.theme.tint(outline.hull.color, 0.26 if hovered else 0.16)))
+            painter.drawPath(outline.path)
+
+    def paint_titles(self, painter: QPainter, hulls: Hulls, look: Look, frame: Frame) -> None:
+        badge = look.letters.badge
+        painter.setFont(badge.font)
+        for number in hulls.visible(frame):
+            outline = hulls.outline(number)
+            text = badge.elided(outline.hull.title, outline.title_room)
+            painter.setPen(color(look.theme.ink(outline.hull.color)))
+            x = outline.title_right - badge.width(text)
+            painter.drawText(QPointF(x, outline.title_top + (ABOVE + badge.ascent) / 2), text)
+
+    def paint_middle(self, painter: QPainter, hulls: Hulls, look: Look, frame: Frame) -> None:
+        """A tint around each box instead of the outlines, of which there would be too many."""
+        picture = hulls.picture
+        by_color: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]] = {}
+        for number in hulls.visible(frame):
+            by_color.setdefault(hulls.hulls[number].color, []).append(hulls.members[number])
+        painter.setPen(Qt.PenStyle.NoPen)
+        for name, groups in by_color.items():
+            boxes = np.concatenate(groups)
+            rects = np.column_stack((
+                picture.left[boxes] - SIDE, picture.top[boxes] - ABOVE,
+                picture.diagram.width[boxes] + 2 * SIDE, picture.diagram.height[boxes] + ABOVE + BELOW,
+            ))  # fmt: skip
+            painter.setBrush(color(look.theme.tint(name, 0.22)))
+            painter.drawRects(self._rects.shapes(rects))

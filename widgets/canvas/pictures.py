@@ -1,0 +1,57 @@
+"""Pictures of the revisions of one model: made of each other, and the latest kept, so that undo finds its picture."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+
+from onnx import GraphProto, ModelProto
+
+from graftwerk.backend.graph.diagram import Diagram, Key
+from graftwerk.backend.graph.diagram_picture import Picture, draw
+from graftwerk.backend.graph.diagram_roles import Path
+from graftwerk.backend.graph.diff import Diff
+from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.layout import Placement
+
+Moved = Mapping[Key, tuple[float, float]]
+KEPT = 4
+
+
+class Pictures:
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, frozenset[Path]], tuple[Diagram, Placement]] = OrderedDict()
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+    def empty(self) -> Picture:
+        return draw(Graph(
+            nodes={}, inputs=(), outputs=(), initializers={}, value_infos={}, functions=(), model=ModelProto(),
+            skeleton=GraphProto(), producers={}, users={}, names={}, holders=frozenset(), next_id=0,
+        ))  # fmt: skip
+
+    def drawn(self, graph: Graph, collapsed: frozenset[Path], moved: Moved) -> Picture:
+        """A picture that is laid out anew."""
+        return self._keep(draw(graph, collapsed, moved))
+
+    def updated(self, shown: Picture, graph: Graph, change: Diff, moved: Moved) -> Picture:
+        """The picture of another revision, in which everything stays where it is that is in both."""
+        diagram = shown.diagram
+        self._keep(shown)
+        if change.empty and graph.nodes.keys() == diagram.graph.nodes.keys():
+            return replace(shown, diagram=replace(diagram, graph=graph))
+        kept = self._kept.get((graph.revision, diagram.collapsed))
+        if kept is not None:
+            return Picture.of(replace(kept[0], graph=graph), kept[1], moved)
+        return self._keep(draw(graph, diagram.collapsed, moved))
+
+    def _keep(self, picture: Picture) -> Picture:
+        diagram = picture.diagram
+        key = diagram.graph.revision, diagram.collapsed
+        self._kept[key] = diagram, picture.placement
+        self._kept.move_to_end(key)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return picture

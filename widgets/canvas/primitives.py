@@ -1,0 +1,77 @@
+"""From numpy arrays to what QPainter draws in one call, without making a Python object per rectangle and frame."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import Generic, TypeVar
+
+import numpy as np
+import shiboken6
+from numpy.typing import NDArray
+from PySide6.QtCore import QByteArray, QDataStream, QLineF, QRectF
+from PySide6.QtGui import QPainterPath
+
+Floats = NDArray[np.float64]
+Shape = TypeVar("Shape", QRectF, QLineF)
+
+_MOVE, _LINE, _CURVE, _CURVE_DATA = 0, 1, 2, 3
+_ELEMENT = np.dtype([("type", ">i4"), ("x", ">f8"), ("y", ">f8")])
+#: Segments that lean less than this are drawn as straight lines, which costs a third of a curve.
+STRAIGHT = 0.5
+
+
+class Pool(Generic[Shape]):
+    """Qt shapes of four doubles whose memory is a numpy array: filling the array moves them all."""
+
+    def __init__(self, shape: type[Shape]) -> None:
+        self._shape = shape
+        self._chunks: list[Floats] = []
+        self._shapes: list[Shape] = []
+
+    def shapes(self, rows: Floats) -> list[Shape]:
+        """One shape per row, (N, 4): x, y, width, height, or x, y, x, y. Valid until the next call."""
+        while len(self._shapes) < len(rows):
+            self._grow(max(1024, len(self._shapes)))
+        done = 0
+        for chunk in self._chunks:
+            part = rows[done : done + len(chunk)]
+            chunk[: len(part)] = part
+            done += len(part)
+        return self._shapes[: len(rows)]
+
+    def _grow(self, count: int) -> None:
+        chunk = np.zeros((count, 4))
+        size = chunk.strides[0]
+        addresses = range(chunk.ctypes.data, chunk.ctypes.data + size * count, size)
+        self._chunks.append(chunk)
+        self._shapes += map(shiboken6.wrapInstance, addresses, repeat(self._shape))
+
+
+def curves(segments: Floats) -> QPainterPath:
+    """A path of separate curves, one per segment (S, 4): cubics that are vertical at both ends, where they lean.
+
+    Written in the form that QPainterPath is read from a stream in, which is documented under "Serializing Qt Data
+    Types" and takes 0.1 µs a point.
+    """
+    lean = np.abs(segments[:, 0] - segments[:, 2]) > STRAIGHT
+    size = np.where(lean, 4, 2)
+    first = np.cumsum(size) - size
+    count = int(size.sum())
+    elements = np.zeros(count, _ELEMENT)
+    elements["type"][first] = _MOVE
+    elements["x"][first], elements["y"][first] = segments[:, 0], segments[:, 1]
+    line, bent = first[~lean], first[lean]
+    elements["type"][line + 1] = _LINE
+    elements["type"][bent + 1] = _CURVE
+    elements["type"][bent + 2] = elements["type"][bent + 3] = _CURVE_DATA
+    middle = (segments[lean, 1] + segments[lean, 3]) / 2
+    for at, x, y in (
+        (line + 1, segments[~lean, 2], segments[~lean, 3]), (bent + 1, segments[lean, 0], middle),
+        (bent + 2, segments[lean, 2], middle), (bent + 3, segments[lean, 2], segments[lean, 3]),
+    ):  # fmt: skip
+        elements["x"][at], elements["y"][at] = x, y
+    head, tail = np.array([count], ">i4").tobytes(), np.zeros(2, ">i4").tobytes()
+    path = QPainterPath()
+    stream = QDataStream(QByteArray(head + elements.tobytes() + tail))
+    stream >> path
+    return path

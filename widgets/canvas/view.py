@@ -1,0 +1,385 @@
+"""The canvas: shows one graph, its overlay and a selection; turns mouse and keys into requests. It never edits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QContextMenuEvent,
+    QFocusEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QWidget
+
+from graftwerk.backend.graph.diagram import Key, Kind
+from graftwerk.backend.graph.diagram_picture import Frame, Picture
+from graftwerk.backend.graph.diagram_roles import Path
+from graftwerk.backend.graph.diagram_walk import between, downstream, upstream
+from graftwerk.backend.graph.diff import Diff
+from graftwerk.backend.graph.graph import Graph, NodeId
+from graftwerk.widgets.canvas.camera import Camera
+from graftwerk.widgets.canvas.furniture import Furniture
+from graftwerk.widgets.canvas.input import Input
+from graftwerk.widgets.canvas.lettering import Letterings
+from graftwerk.widgets.canvas.look import Look, Marks
+from graftwerk.widgets.canvas.overlay import Overlay
+from graftwerk.widgets.canvas.pictures import Pictures
+from graftwerk.widgets.canvas.scene import ScenePainter
+from graftwerk.widgets.canvas.state import ViewState
+from graftwerk.widgets.theme import Theme
+
+#: A graph that would be smaller than this in view is shown from its beginning instead.
+LEAST_FIT, START_ZOOM = 0.5, 0.9
+
+
+class Canvas(QWidget):
+    """Wheel scrolls, Ctrl+wheel and pinch zoom; left drag on free space selects, middle or Space drag pans."""
+
+    #: NodeIds in the order they were picked, names of tensors; both tuples
+    selection_changed = Signal(object, object)
+    #: an Operation that a gesture ends in
+    operation_requested = Signal(object)
+    #: NodeId of a node whose graphs inside are to be shown
+    open_nested = Signal(int)
+    #: place on the screen (QPoint), and what is there (`hits.Hit`); the selection includes it already
+    context_menu = Signal(QPoint, object)
+    #: NodeId or None; the tensor's name or ""
+    hovered = Signal(object, str)
+    #: the name of a hull
+    layer_activated = Signal(str)
+    layer_hovered = Signal(str)
+    #: frozenset of scope paths
+    collapsed_changed = Signal(object)
+    camera_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMinimumSize(80, 60)
+        self.look = Look(Letterings())
+        self.furniture = Furniture()
+        self._pictures = Pictures()
+        self.picture = self._pictures.empty()
+        self.painter = ScenePainter(self.picture, self.look)
+        self.camera = Camera()
+        self.moved: dict[Key, tuple[float, float]] = {}
+        self.selected_nodes: tuple[NodeId, ...] = ()
+        self.selected_tensors: tuple[str, ...] = ()
+        self._matches: frozenset[NodeId] = frozenset()
+        self._show_start = False
+        self._input = Input(self)
+
+    # What is shown
+
+    @property
+    def graph(self) -> Graph:
+        return self.picture.diagram.graph
+
+    @property
+    def collapsed(self) -> frozenset[Path]:
+        return self.picture.diagram.collapsed
+
+    @property
+    def theme(self) -> Theme:
+        return self.look.theme
+
+    @property
+    def state(self) -> ViewState:
+        return ViewState(self.camera.zoom, self.camera.x, self.camera.y, self.collapsed, dict(self.moved))
+
+    def set_graph(self, graph: Graph, change: Diff | None = None, state: ViewState | None = None,
+                  picture: Picture | None = None) -> None:
+        """Shows a revision. With `change`, what leads to it from the one shown: all else stays where it is.
+
+        Without, it is another model, shown as `state` says or from its beginning. `picture`: made beforehand by
+        `draw(graph, state.collapsed, state.moved)`, in another thread.
+        """
+        if change is None:
+            state = state or ViewState()
+            self.moved = dict(state.moved)
+            self._pictures.clear()
+            self._show(picture or self._pictures.drawn(graph, state.collapsed, self.moved))
+            self.selected_nodes, self.selected_tensors, self._matches = (), (), frozenset()
+            self._place(state)
+        else:
+            self._show(self._pictures.updated(self.picture, graph, change, self.moved))
+            nodes = tuple(node for node in self.selected_nodes if node in graph.nodes)
+            tensors = tuple(name for name in self.selected_tensors if graph.defines(name))
+            self.select(nodes, tensors)
+        self._mark()
+
+    def set_collapsed(self, paths: Iterable[Path]) -> None:
+        """Collapses these scopes to a box each, and no others. What is in the middle stays in view."""
+        paths = frozenset(paths)
+        if paths == self.collapsed:
+            return
+        anchor = self._anchor()
+        before = self.camera.to_view(*self._middle(self.picture.diagram.box(anchor))) if anchor is not None else None
+        self._show(self._pictures.drawn(self.graph, paths, self.moved))
+        if anchor is not None and before is not None:
+            x, y = self._middle(self.picture.diagram.box(anchor))
+            after = self.camera.to_view(x, y)
+            self.set_camera(self.camera.moved(before[0] - after[0], before[1] - after[1]))
+        self._mark()
+        self.collapsed_changed.emit(paths)
+
+    def toggle_collapsed(self, path: Path) -> None:
+        self.set_collapsed(self.collapsed ^ {path})
+
+    def set_theme(self, theme: Theme) -> None:
+        self._set_look(replace(self.look, theme=theme))
+
+    def set_overlay(self, overlay: Overlay) -> None:
+        self._set_look(replace(self.look, overlay=overlay))
+
+    def set_matches(self, nodes: Iterable[NodeId]) -> None:
+        """Rings around what a search has found."""
+        self._matches = frozenset(nodes)
+        self._mark()
+
+    def set_hovered_layer(self, name: str) -> None:
+        """Lifts the hull of a layer that is pointed at elsewhere; "" for none."""
+        self._set_marks(replace(self.look.marks, hovered_hull=name))
+
+    # Selection
+
+    def select(self, nodes: Iterable[NodeId], tensors: Iterable[str] = ()) -> None:
+        """What is selected from now on; says so where that is a change."""
+        chosen, names = tuple(dict.fromkeys(nodes)), tuple(dict.fromkeys(tensors))
+        if (chosen, names) == (self.selected_nodes, self.selected_tensors):
+            return
+        self.selected_nodes, self.selected_tensors = chosen, names
+        self._mark()
+        self.selection_changed.emit(chosen, names)
+
+    set_selection = select
+
+    def select_upstream(self) -> None:
+        self.select(sorted(upstream(self.graph, self.selected_nodes)))
+
+    def select_downstream(self) -> None:
+        self.select(sorted(downstream(self.graph, self.selected_nodes)))
+
+    def select_path(self) -> bool:
+        """Selects all ways between the two selected nodes; False where there are not two, or no way."""
+        if len(self.selected_nodes) != 2:
+            return False
+        found = between(self.graph, *self.selected_nodes)
+        if found:
+            self.select(sorted(found))
+        return bool(found)
+
+    def nodes_in(self, frame: Frame) -> list[NodeId]:
+        boxes = self.picture.boxes_in(frame).tolist()
+        return [node for box in boxes for node in self.picture.diagram.nodes(box)]
+
+    # Camera
+
+    def set_camera(self, camera: Camera) -> None:
+        if camera != self.camera:
+            self.camera = camera
+            self._show_start = False
+            self.camera_changed.emit()
+            self.update()
+
+    def set_zoom(self, zoom: float) -> None:
+        """About the middle of the view; 1.0 is 100 %."""
+        self.set_camera(self.camera.zoomed(zoom, self.width() / 2, self.height() / 2))
+
+    def zoom_fit(self, nodes: Iterable[NodeId] = ()) -> None:
+        """All of the graph in view, or these nodes."""
+        boxes = self._boxes(nodes)
+        if boxes:
+            at = np.fromiter(boxes, np.int64)
+            picture = self.picture
+            frame = Frame(float(picture.left[at].min()), float(picture.top[at].min()), float(picture.right[at].max()),
+                          float(picture.bottom[at].max()))
+        else:
+            frame = self.picture.bounds
+        self.set_camera(self.camera.fitted(frame))
+
+    def reveal(self, target: NodeId | str) -> None:
+        """Brings a node or a tensor into view, where it is not there already, large enough to be read."""
+        if isinstance(target, str):
+            edges = self.picture.diagram.edges_of(target)
+            made = self.graph.producer(target)
+            box = int(self.picture.diagram.source[edges[0]]) if len(edges) else None
+            box = self.picture.diagram.box(made) if box is None and made is not None else box
+        else:
+            box = self.picture.diagram.box(target)
+        if box is not None:
+            self.reveal_box(box)
+
+    def reveal_box(self, box: int) -> None:
+        x, y = self._middle(box)
+        frame = self.camera.frame.grown(-40 / self.camera.zoom)
+        inside = frame.left <= x <= frame.right and frame.top <= y <= frame.bottom
+        if not inside or self.camera.zoom < LEAST_FIT:
+            self.set_camera(replace(self.camera, zoom=max(self.camera.zoom, START_ZOOM), x=x, y=y))
+
+    # Boxes that the user puts elsewhere
+
+    def shift(self, boxes: Iterable[int], dx: float, dy: float) -> None:
+        moved = dict(self.moved)
+        for box in boxes:
+            corner = (float(self.picture.left[box]) + dx, float(self.picture.top[box]) + dy)
+            moved[self.picture.diagram.key(box)] = corner
+        self.set_moved(moved)
+
+    def set_moved(self, moved: dict[Key, tuple[float, float]]) -> None:
+        self.moved = moved
+        self._show(Picture.of(self.picture.diagram, self.picture.placement, moved))
+
+    def reset_moved(self) -> None:
+        """Everything back to where the layout puts it."""
+        self.set_moved({})
+
+    # Opening what is inside
+
+    def open_box(self, box: int) -> None:
+        """Expands a collapsed scope, asks for the graphs inside a node."""
+        diagram = self.picture.diagram
+        if int(diagram.kind[box]) == Kind.SCOPE:
+            self.toggle_collapsed(diagram.path(box))
+        elif int(diagram.kind[box]) == Kind.NODE:
+            self.open_nested.emit(int(diagram.ref[box]))
+
+    # Inner workings
+
+    def _show(self, picture: Picture) -> None:
+        self.picture = picture
+        self.painter.show(picture, self.look)
+        self.update()
+
+    def _set_look(self, look: Look) -> None:
+        self.look = look
+        self.painter.show(self.picture, look)
+        self.update()
+
+    def _set_marks(self, marks: Marks) -> None:
+        if marks != self.look.marks:
+            self._set_look(replace(self.look, marks=marks))
+
+    def set_pointed(self, box: int, edge: int, hull: str) -> None:
+        """What the mouse is over."""
+        marks = self.look.marks
+        if (box, edge, hull) == (marks.hovered, marks.hovered_edge, marks.hovered_hull):
+            return
+        if hull != marks.hovered_hull:
+            self.layer_hovered.emit(hull)
+        self._set_marks(replace(marks, hovered=box, hovered_edge=edge, hovered_hull=hull))
+        nodes = self.picture.diagram.nodes(box) if box >= 0 else ()
+        tensor = self.picture.diagram.tensor_name(edge) if edge >= 0 else ""
+        self.hovered.emit(nodes[0] if nodes else None, tensor)
+
+    def _mark(self) -> None:
+        """Boxes and edges for the selected nodes and tensors of the picture as it is now."""
+        edges = (self.picture.diagram.edges_of(name).tolist() for name in self.selected_tensors)
+        self._set_marks(Marks(
+            selected=frozenset(self._boxes(self.selected_nodes)),
+            selected_edges=frozenset(edge for found in edges for edge in found),
+            matches=frozenset(self._boxes(self._matches)),
+        ))  # fmt: skip
+
+    def _boxes(self, nodes: Iterable[NodeId]) -> set[int]:
+        found = (self.picture.diagram.box(node) for node in nodes)
+        return {box for box in found if box is not None}
+
+    def _middle(self, box: int | None) -> tuple[float, float]:
+        if box is None:
+            return self.camera.x, self.camera.y
+        picture = self.picture
+        return float(picture.left[box] + picture.right[box]) / 2, float(picture.top[box] + picture.bottom[box]) / 2
+
+    def _anchor(self) -> NodeId | None:
+        """A node to hold on to while the picture changes: a selected one in view, else the one nearest the middle."""
+        picture, frame = self.picture, self.camera.frame
+        boxes = picture.boxes_in(frame)
+        chosen = [box for box in boxes.tolist() if box in self.look.marks.selected]
+        if not chosen and len(boxes):
+            away = np.abs(picture.top[boxes] - self.camera.y) + np.abs(picture.left[boxes] - self.camera.x)
+            chosen = boxes[np.argsort(away)].tolist()
+        return next((nodes[0] for box in chosen if (nodes := picture.diagram.nodes(box))), None)
+
+    def _place(self, state: ViewState) -> None:
+        if state.zoom is not None:
+            self.set_camera(replace(self.camera, zoom=state.zoom, x=state.x, y=state.y))
+            return
+        self.zoom_fit()
+        if self.camera.zoom < LEAST_FIT and len(self.picture.left):
+            first = int(np.argmin(self.picture.top))
+            x, _ = self._middle(first)
+            top = self.picture.bounds.top
+            self.set_camera(replace(self.camera, zoom=START_ZOOM, x=x, y=top + self.height() / 2 / START_ZOOM - 30))
+        self._show_start = True  # until the user looks elsewhere: the view has not its size yet
+
+    # Qt
+
+    def sizeHint(self) -> QSize:
+        return QSize(900, 640)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        try:
+            painter.fillRect(self.rect(), QColor(self.theme.canvas))
+            self.paint(painter)
+        finally:
+            painter.end()
+
+    def paint(self, painter: QPainter) -> None:
+        """The view without its background."""
+        self.painter.paint(painter, self.camera)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self.furniture.paint(painter, self.picture, self.painter.colors, self.look, self.camera)
+        self._input.paint(painter)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        at_start = self._show_start
+        self.camera = self.camera.sized(self.width(), self.height())
+        if at_start:
+            self._place(ViewState())
+        self.camera_changed.emit()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._input.press(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._input.move(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._input.release(event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self._input.double_click(event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        self._input.wheel(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not self._input.key_press(event):
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if not self._input.key_release(event):
+            super().keyReleaseEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        self._input.context_menu(event)
+
+    def leaveEvent(self, event: object) -> None:
+        self.set_pointed(-1, -1, "")
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._input.cancel()
+        super().focusOutEvent(event)
