@@ -13,9 +13,9 @@ a layer that contracts; else one whose name lists the operator; else a library k
 something, then code that only moves data. The first in the log among equals. The others are helpers.
 
 *Precision of a layer*: where it contracts, the datatype of its data and of its weight, the wider of the two where they
-differ (an INT4 weight is unpacked to compute in FP16). Else the widest float among its inputs, its weights (scalars
-are literals of the code) and its outputs, in this order; else the widest integer it reads. A layer that only moves
-data or controls has none.
+differ (an INT4 weight is unpacked to compute in FP16). Of another library kernel (a pooling) the widest datatype of its
+data. Of generated code the widest float among its inputs, its weights (scalars are literals of the code) and its
+outputs, in this order; else the widest integer it reads. A layer that only moves data or controls has none.
 
 *Nodes that vanished*: folded when everything they read is constant (also a Shape of a tensor whose dimensions the
 parser knew); free otherwise: views, identities, shape arithmetic that the host does, a Q/DQ absorbed. A node that
@@ -50,6 +50,7 @@ MOVERS = frozenset({
     "Shape", "Size", "DepthToSpace", "SpaceToDepth",
 })
 _CONTRACTING_KINDS = frozenset({"correlation", "gemm", "deconv", "runtime_fusion"})
+_GENERATED_KINDS = frozenset({"kgen", "runtime_function"})
 _CONTROL_KINDS = frozenset(
     {"shape_call", "ShapeHostToDevice", "ShapeDeviceToHost", "memset", "copy", "jmp", "cjmp", "signal", "wait"}
 )
@@ -147,8 +148,10 @@ def precision(layer: Layer) -> str:
     if contracts(layer):
         read = [tensor.dtype for tensor in (*layer.inputs[:1], _weight(layer)) if tensor is not None]
         return _widest(read, _FLOATS) or _widest(read, _INTEGERS)
-    weights = [tensor.dtype for tensor in layer.constants if prod(tensor.shape) != 1]
     data, made = ([tensor.dtype for tensor in tensors] for tensors in (layer.inputs, layer.outputs))
+    if layer.kind not in _GENERATED_KINDS:  # a pooling's constants are its scales
+        return _widest(data, _FLOATS) or _widest(data, _INTEGERS)
+    weights = [tensor.dtype for tensor in layer.constants if prod(tensor.shape) != 1]
     for dtypes in (data, weights, made):
         if _widest(dtypes, _FLOATS):
             return _widest(dtypes, _FLOATS)
@@ -302,7 +305,7 @@ def _claim(layer: Layer, op_type: str) -> tuple[bool, bool, bool, bool, bool]:
     return (
         op_type in CONTRACTIONS and contracts(layer),
         _MNEMONICS.get(op_type, op_type[:4].capitalize()) in listed,
-        layer.kind not in ("kgen", *_CONTROL_KINDS),
+        layer.kind not in _GENERATED_KINDS | _CONTROL_KINDS,
         computes(layer),
         layer.kind not in _CONTROL_KINDS,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,14 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import load
 from graftwerk.resources import bundled_models
 from tests.backend.engines.rtx_models import Weights, model, saved, weight
+
+ENGINES = Path(__file__).resolve().parents[3] / "backend" / "engines"
+WORKER_FILES = ["report", "report_file", "shapes", "source", "tensorrt_rtx", *(p.stem for p in ENGINES.glob("rtx_*.py"))]
+
+
+@pytest.mark.parametrize("name", WORKER_FILES)
+def test_the_syntax_is_that_of_the_oldest_worker(name: str) -> None:
+    ast.parse((ENGINES / f"{name}.py").read_text(), feature_version=(3, 9))
 
 
 def agree(path: Path) -> None:
