@@ -64,6 +64,16 @@ def _needs_profile(window: Window) -> Reason | None:
     return None if window.tab and window.tab.profile else Reason("Profile first")
 
 
+def _zoom(factor: float, window: Window) -> None:
+    canvas = window.need_tab().canvas
+    canvas.set_zoom(canvas.camera.zoom * factor)
+
+
+def _select_path(window: Window) -> None:
+    if not window.need_tab().canvas.select_path():
+        window.say("There is no path between the two nodes")
+
+
 def _show_overlay(key: str, window: Window) -> None:
     window.need_tab().set_overlay(key)
 
@@ -96,23 +106,25 @@ def standard_actions() -> Iterator[Action]:
     yield Action("edit.redo", "Redo", "Edit", lambda w: w.edits.redo(), "Ctrl+Shift+Z", _needs_redo, "redo")
     yield Action("edit.find", "Find…", "Edit", lambda w: w.searching.find(), "Ctrl+F", needs_tab, "search")
     yield Action("edit.palette", "Commands…", "Edit", lambda w: w.searching.commands(), "Ctrl+Shift+P")
-    yield Action("select.all", "Select All", "Select", lambda w: w.selecting.all(), "Ctrl+A", needs_tab)
+    yield Action("select.all", "Select All", "Select", lambda w: w.need_tab().select_all(), "Ctrl+A", needs_tab)
     yield Action(
-        "select.upstream", "Upstream", "Select", lambda w: w.selecting.upstream(), "Ctrl+Up", _needs_selection,
+        "select.upstream", "Upstream", "Select",
+        lambda w: w.need_tab().canvas.select_upstream(), "Ctrl+Up", _needs_selection,
     )
     yield Action(
-        "select.downstream", "Downstream", "Select", lambda w: w.selecting.downstream(), "Ctrl+Down", _needs_selection,
+        "select.downstream", "Downstream", "Select",
+        lambda w: w.need_tab().canvas.select_downstream(), "Ctrl+Down", _needs_selection,
     )
     yield Action(
-        "select.between", "Path Between Two", "Select", lambda w: w.selecting.between(), "Ctrl+B", _needs_two,
+        "select.between", "Path Between Two", "Select", _select_path, "Ctrl+B", _needs_two,
     )
 
     yield Action("view.fit", "Fit", "View", lambda w: w.need_tab().canvas.zoom_fit(), "F", needs_tab, "fit")
     yield Action(
-        "view.actual", "Actual Size", "View", lambda w: w.need_tab().canvas.zoom_actual(), "Ctrl+0", needs_tab,
+        "view.actual", "Actual Size", "View", lambda w: w.need_tab().canvas.set_zoom(1.0), "Ctrl+0", needs_tab,
     )
-    yield Action("view.zoom_in", "Zoom In", "View", lambda w: w.need_tab().canvas.zoom_in(), "Ctrl++", needs_tab)
-    yield Action("view.zoom_out", "Zoom Out", "View", lambda w: w.need_tab().canvas.zoom_out(), "Ctrl+-", needs_tab)
+    yield Action("view.zoom_in", "Zoom In", "View", partial(_zoom, 1.25), "Ctrl++", needs_tab)
+    yield Action("view.zoom_out", "Zoom Out", "View", partial(_zoom, 0.8), "Ctrl+-", needs_tab)
     yield Action(
         "view.collapse", "Collapse Scopes", "View",
         lambda w: w.need_tab().collapse_all(), "Ctrl+Shift+[", needs_tab, "collapse",
@@ -121,7 +133,7 @@ def standard_actions() -> Iterator[Action]:
         "view.expand", "Expand Scopes", "View",
         lambda w: w.need_tab().expand_all(), "Ctrl+Shift+]", needs_tab, "expand",
     )
-    yield Action("view.arrange", "Arrange Anew", "View", lambda w: w.need_tab().canvas.arrange(), "", needs_tab)
+    yield Action("view.arrange", "Arrange Anew", "View", lambda w: w.need_tab().canvas.reset_moved(), "", needs_tab)
     for key, title, why in _OVERLAYS:
         yield Action(f"overlay.{key}", f"Show {title}", "View", partial(_show_overlay, key), "", why)
     yield Action(

@@ -15,6 +15,7 @@ import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import load, save
 from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.recipe import Recipe, replay
 from graftwerk.backend.operations.registry import OperationInfo, Parameter, apply, info, make, operations
@@ -159,7 +160,7 @@ def _run(operation: str, arguments: Sequence[str]) -> int:
     parsed = parser.parse_args(arguments)
     given = {p.name: getattr(parsed, f"param_{p.name}") for p in found.parameters}
     step = make(operation, {name: value for name, value in given.items() if value is not None})
-    return _finish(apply(step, load(parsed.model)), parsed, steps=1)
+    return _finish(apply(step, _load_typed(parsed.model)), parsed, steps=1)
 
 
 def _add_option(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
@@ -191,12 +192,21 @@ def _json(text: str) -> Any:
 
 def _apply(parsed: argparse.Namespace) -> int:
     recipe = Recipe.load(parsed.recipe)
-    graph = load(parsed.model)
+    graph = _load_typed(parsed.model)
 
     def tell(number: int, step: Any) -> None:
         print(f"[{number}/{len(recipe.steps)}] {step.summary()}", file=sys.stderr)
 
     return _finish(replay(recipe.steps, graph, tell), parsed, steps=len(recipe.steps))
+
+
+def _load_typed(path: Path) -> Graph:
+    """A model with the types that operations ask for, as far as they can be inferred."""
+    graph = load(path)
+    try:
+        return graph.with_types(infer(graph))
+    except Fault:
+        return graph  # operations say themselves what they can't know
 
 
 def _finish(graph: Graph, parsed: argparse.Namespace, steps: int) -> int:

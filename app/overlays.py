@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from statistics import median
 
 from graftwerk.backend.engines.report import Layer, Profile, Report
-from graftwerk.backend.engines.requested import requested_precisions
+from graftwerk.backend.engines.requested import disagreements
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.widgets.canvas.overlay import NONE, Hull, LegendLine, Overlay
@@ -69,25 +69,19 @@ def _members(graph: Graph, report: Report, layer: Layer) -> tuple[NodeId, ...]:
 
 
 def _precision(graph: Graph, report: Report, title: str) -> Overlay:
-    asked = requested_precisions(graph)
+    missed = disagreements(graph, report.nodes)
     colors, labels = {}, {}
     achieved: Counter[str] = Counter()
-    missed = 0
     for ref, outcome in report.nodes.items():
         node = _find(graph, ref)
         if node is None or not outcome.precision:
             continue
         achieved[outcome.precision] += 1
         colors[node] = precision_color(outcome.precision)
-        wanted = asked.get(node, "")
-        if wanted and wanted != outcome.precision:
-            labels[node] = f"{wanted} → {outcome.precision}"
-            missed += 1
-        else:
-            labels[node] = outcome.precision
+        labels[node] = " → ".join(missed[ref]) if ref in missed else outcome.precision
     legend = [LegendLine(precision_color(name), name, f"{count} nodes") for name, count in _in_order(achieved)]
     if missed:
-        legend.append(LegendLine("", f"{missed} nodes did not get what they asked for", "asked → got"))
+        legend.append(LegendLine("", f"{len(missed)} nodes did not get what they asked for", "asked → got"))
     return Overlay(title, colors, labels, (*legend, *_states(report)))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
@@ -16,15 +18,16 @@ from graftwerk.app.preview import Preview
 from graftwerk.backend.document import Document
 from graftwerk.backend.engines.report import Profile, Report
 from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph import shapes
 from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
 from graftwerk.backend.graph.nested import nested
 from graftwerk.backend.graph.scopes import scope_tree
-from graftwerk.backend.graph.shapes import infer_job, read_types
+from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.jobs.protocol import Failed, Finished
 from graftwerk.backend.operations.registry import Selection
 from graftwerk.widgets.breadcrumbs import Breadcrumbs
-from graftwerk.widgets.canvas.canvas import Canvas
+from graftwerk.widgets.canvas.view import Canvas
 from graftwerk.widgets.overlay_switch import OverlaySwitch
 from graftwerk.widgets.theme import Theme
 
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 #: Waits for a pause in editing before shapes are inferred again, milliseconds.
 INFER_PAUSE = 150
+
+
+Types = tuple[Mapping[str, TensorType], tuple[Problem, ...]]
 
 
 class Tab(QWidget):
@@ -62,6 +68,7 @@ class Tab(QWidget):
         self._path: list[tuple[str, Graph]] = []
         self._drawn: Graph | None = None
         self._inferred = -1
+        self._contradictions: tuple[Problem, ...] = ()
         self._inference: Task | None = None
         self._infer_timer = QTimer(self)
         self._infer_timer.setSingleShot(True)
@@ -106,7 +113,7 @@ class Tab(QWidget):
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is doubtful in the model, and what the last compile refused."""
-        found = self.document.graph.problems + self.refusals
+        found = self.document.graph.problems + self._contradictions + self.refusals
         incomplete = self.document.graph.incomplete
         return (*found, Problem(incomplete.text, "", incomplete.hint)) if incomplete else found
 
@@ -122,16 +129,9 @@ class Tab(QWidget):
 
     def select(self, selection: Selection, reveal: bool = False) -> None:
         """Selects on the canvas and everywhere; with `reveal`, brings it into view."""
-        if selection == self.selection and not reveal:
-            return
-        self.selection = selection
-        self.canvas.set_selection(selection)
-        if reveal:
-            if selection.nodes:
-                self.canvas.reveal(selection.nodes[0])
-            elif selection.tensors:
-                self.canvas.reveal(selection.tensors[0])
-        self.selection_changed.emit()
+        self.canvas.select(selection.nodes, selection.tensors)
+        if reveal and (selection.nodes or selection.tensors):
+            self.canvas.reveal(selection.nodes[0] if selection.nodes else selection.tensors[0])
 
     def select_refs(self, refs: tuple[str, ...], reveal: bool = True) -> None:
         """Selects nodes by their references; those that are gone by now are left out."""
@@ -195,6 +195,9 @@ class Tab(QWidget):
         self.selection = Selection(tuple(nodes), tuple(tensors))
         self.selection_changed.emit()
 
+    def select_all(self) -> None:
+        self.canvas.select(self.graph.nodes)
+
     # Following the document
 
     def _on_document(self) -> None:
@@ -240,13 +243,19 @@ class Tab(QWidget):
         graph = self.document.graph
 
         def done(outcome: Finished | Failed) -> None:
-            self._inferred = graph.revision  # a failure is final as well: the same graph fails again
             if isinstance(outcome, Finished):
-                self.document.set_types(graph, read_types(outcome.result))
-            self.changed.emit()
+                self._window.jobs.compute(partial(_read_types, graph, outcome.result), partial(self._take_types, graph))
+            else:
+                self._inferred = graph.revision  # final: the same graph fails again
+                self.changed.emit()
 
-        job = partial(infer_job, graph)
-        self._inference = self._window.jobs.submit(f"Infer shapes of {self.title}", job, done, listed=False)
+        prepare = partial(shapes.prepare, graph)
+        self._inference = self._window.jobs.submit(f"Infer shapes of {self.title}", prepare, done, listed=False)
+
+    def _take_types(self, graph: Graph, ready: Future[Types]) -> None:
+        types, self._contradictions = ready.result()
+        self._inferred = graph.revision
+        self.document.set_types(graph, types)
 
     def shut(self) -> None:
         """Stops what runs for this tab; to be called before it goes."""
@@ -264,3 +273,8 @@ class Tab(QWidget):
 
     def expand_all(self) -> None:
         self.canvas.set_collapsed(frozenset())
+
+
+def _read_types(graph: Graph, result: Mapping[str, Any]) -> Types:
+    types = shapes.read(result)
+    return types, tuple(shapes.contradictions(graph, types))

@@ -21,7 +21,6 @@ from graftwerk.app.engine_control import EngineControl
 from graftwerk.app.file_control import FileControl
 from graftwerk.app.jobs import Jobs
 from graftwerk.app.search_control import SearchControl
-from graftwerk.app.select_control import SelectControl
 from graftwerk.app.settings import Settings
 from graftwerk.app.status import StatusLine
 from graftwerk.app.tab import Tab
@@ -46,7 +45,6 @@ class Window(QMainWindow):
         self.files = FileControl(self)
         self.edits = EditControl(self)
         self.engines = EngineControl(self)
-        self.selecting = SelectControl(self)
         self.searching = SearchControl(self)
         self.setWindowTitle("Graftwerk")
         self.setWindowIcon(app_icon())
@@ -100,7 +98,7 @@ class Window(QMainWindow):
         tab.changed.connect(lambda: self._on_changed(tab))
         tab.selection_changed.connect(lambda: self._on_selection(tab))
         tab.operation_requested.connect(self.edits.apply)
-        tab.canvas.context_menu_requested.connect(self._context_menu)
+        tab.canvas.context_menu.connect(self._context_menu)
         self._tabs.addTab(tab, tab.title)
         self.show_tab(tab)
         return tab
@@ -245,7 +243,7 @@ class Window(QMainWindow):
 
         menu.aboutToShow.connect(refresh)
 
-    def _context_menu(self, position: QPoint) -> None:
+    def _context_menu(self, position: QPoint, hit: object) -> None:
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
