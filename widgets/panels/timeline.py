@@ -1,0 +1,204 @@
+"""The timeline of a profile: a row for each iteration, a bar for each node, and what was measured how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
+
+from graftwerk.backend.engines.report import NodeTime, Profile
+from graftwerk.backend.graph.families import FAMILIES, op_family
+from graftwerk.widgets.panels.frame import DetailLabel, Legend, Switch, empty_state
+from graftwerk.widgets.panels.parts import ElidedLabel
+from graftwerk.widgets.panels.readout import profile_details, profile_line, time_text
+from graftwerk.widgets.panels.timeline_bars import Bars
+from graftwerk.widgets.theme import LIGHT, PRECISION_COLORS, Theme, mono_font, precision_color
+
+if TYPE_CHECKING:
+    from graftwerk.widgets.panels.timeline_plot import TimelinePlot
+
+NOTHING = "No profile yet. Profile the model (F6) to see where each iteration spends its time."
+
+
+class Timeline(QWidget):
+    """Shows a profile. `node_selected` carries the reference of the node whose bar was clicked."""
+
+    node_selected = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = LIGHT
+        self._profile: Profile | None = None
+        self._bars: Bars | None = None
+        self._refs: tuple[str, ...] = ()
+        self._plot: TimelinePlot | None = None
+        self._header = DetailLabel()
+        self._switch = Switch((("family", "Family"), ("precision", "Precision")))
+        self._switch.chosen.connect(lambda _: self._show_colors())
+        self._legend = Legend()
+        self._detail = ElidedLabel()
+        self._detail.setFont(mono_font())
+        self._detail.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._lay_out()
+        self.set_profile(None)
+
+    def _lay_out(self) -> None:
+        self._header.setProperty("role", "muted")
+        self._empty = empty_state(NOTHING)
+        top, bottom = QHBoxLayout(), QHBoxLayout()
+        top.setContentsMargins(12, 6, 12, 4)
+        top.addWidget(self._header, 1)
+        top.addWidget(self._switch)
+        bottom.setContentsMargins(12, 2, 12, 6)
+        bottom.setSpacing(16)
+        bottom.addWidget(self._legend)
+        bottom.addWidget(self._detail, 1)
+        self._column = QVBoxLayout()
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)
+        self._column.addLayout(top)
+        self._column.addLayout(bottom)
+        self._page = QWidget()
+        self._page.setLayout(self._column)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self._empty)
+        self._stack.addWidget(self._page)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._need_plot()
+
+    def _need_plot(self) -> None:
+        """Makes the plot once there is something to see: pyqtgraph is slow to import."""
+        if self._plot is not None or self._profile is None or not self.isVisible():
+            return
+        from graftwerk.widgets.panels.timeline_plot import TimelinePlot
+
+        self._plot = TimelinePlot(self._page)
+        self._plot.tips = self._tip
+        self._plot.clicked.connect(self._on_click)
+        self._plot.hovered.connect(self._show_detail)
+        self._plot.set_theme(self._theme)
+        self._column.insertWidget(1, self._plot, 1)
+        self._show_bars()
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        if self._plot is not None:
+            self._plot.set_theme(theme)
+        self._show_colors()
+
+    def set_profile(self, profile: Profile | None) -> None:
+        """Shows another profile; None shows what to do to get one."""
+        self._profile = profile
+        shown = profile is not None and any(layer.milliseconds for layer in profile.layers)
+        self._bars = Bars.of(profile) if profile is not None and shown else None
+        self._stack.setCurrentWidget(self._page if shown else self._empty)
+        if profile is not None and self._bars is not None:
+            note = "" if self._bars.measured else " · no start times: nodes stand in their order"
+            self._header.set_texts(profile_line(profile) + note, profile_details(profile))
+        self._need_plot()
+        self._show_bars()
+
+    def set_selection(self, refs: Sequence[str]) -> None:
+        """Outlines the bars of these nodes in all rows."""
+        self._refs = tuple(refs)
+        self._show_selection()
+
+    @property
+    def plot(self) -> TimelinePlot | None:
+        """The picture, None as long as there was nothing to show."""
+        return self._plot
+
+    def _show_bars(self) -> None:
+        if self._plot is not None:
+            color, palette = self._colors()
+            self._plot.set_bars(self._bars, color, palette)
+        self._show_colors()
+        self._show_selection()
+
+    def _show_colors(self) -> None:
+        names, _ = self._groups()
+        self._legend.set_entries([(self._color(name), self._title(name)) for name in names])
+        if self._plot is not None:
+            self._plot.item.set_colors(*self._colors())
+
+    def _groups(self) -> tuple[list[str], list[str]]:
+        """The groups that occur, in the order of a legend, and the group of each node."""
+        if self._profile is None:
+            return [], []
+        by_family = self._switch.current == "family"
+        groups = [family_of(layer) if by_family else layer.dtype for layer in self._profile.layers]
+        order = {name: at for at, name in enumerate(FAMILIES if by_family else PRECISION_COLORS)}
+        return sorted(set(groups), key=lambda name: (order.get(name, len(order)), name)), groups
+
+    def _color(self, group: str) -> str:
+        return self._theme.family(group) if self._switch.current == "family" else precision_color(group)
+
+    def _title(self, group: str) -> str:
+        return FAMILIES[group] if self._switch.current == "family" else group or "unknown"
+
+    def _colors(self) -> tuple[np.ndarray[tuple[int], np.dtype[np.int32]], tuple[str, ...]]:
+        """The colour of each bar as a place in the palette, and the palette."""
+        names, groups = self._groups()
+        if self._bars is None:
+            return np.empty(0, np.int32), ()
+        place = {name: at for at, name in enumerate(names)}
+        of_node = np.array([place[group] for group in groups], np.int32)
+        return of_node[self._bars.node], tuple(map(self._color, names))
+
+    def _show_selection(self) -> None:
+        wanted = set(self._refs)
+        layers = self._profile.layers if self._profile is not None else ()
+        found = [at for at, layer in enumerate(layers) if not wanted.isdisjoint(layer.onnx_nodes)]
+        if self._plot is not None:
+            self._plot.choose(np.array(found, np.intp))
+        self._show_detail(-1)
+
+    def _on_click(self, bar: int) -> None:
+        layer = self._layer(bar)
+        if layer is not None and layer.onnx_nodes:
+            self.node_selected.emit(layer.onnx_nodes[0])
+
+    def _layer(self, bar: int) -> NodeTime | None:
+        if bar < 0 or self._bars is None or self._profile is None:
+            return None
+        return self._profile.layers[int(self._bars.node[bar])]
+
+    def _share(self, bar: int) -> float:
+        """Of the sum of the bars in its row."""
+        assert self._bars is not None
+        row = int(self._bars.row[bar])
+        total = float(self._bars.length[self._bars.first[row] : self._bars.first[row + 1]].sum())
+        return float(self._bars.length[bar]) / total if total else 0.0
+
+    def _tip(self, bar: int) -> str:
+        layer = self._layer(bar)
+        if layer is None or self._bars is None:
+            return ""
+        others = [name for name in layer.onnx_nodes if name != layer.name]
+        what = " · ".join(part for part in (layer.kind, layer.dtype) if part)
+        row, time = int(self._bars.row[bar]), float(self._bars.length[bar])
+        lines = [layer.name, what, f"{time_text(time)}, {self._share(bar):.1%} of iteration {row + 1}"]
+        return "\n".join([*lines, *(f"does the work of {name}" for name in others[:5])])
+
+    def _show_detail(self, bar: int) -> None:
+        """One line about the bar under the pointer, else about the selected node."""
+        if bar < 0 and self._plot is not None and len(self._plot.item.chosen):
+            bar = int(self._plot.item.chosen[0])
+        layer = self._layer(bar)
+        if layer is None or self._bars is None:
+            self._detail.setText("")
+            return
+        parts = (layer.name, time_text(float(self._bars.length[bar])), f"{self._share(bar):.1%}", layer.dtype)
+        self._detail.setText("  ".join(part for part in parts if part))
+
+
+def family_of(layer: NodeTime) -> str:
+    """The family of a timed node. Its kind is an operator's name, with the domain before it where it has one."""
+    domain, _, op_type = layer.kind.rpartition(":")
+    return op_family(op_type, domain)
