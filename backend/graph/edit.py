@@ -50,6 +50,11 @@ class Edit:
         return self._index.users.get(tensor, ())
 
     @property
+    def touched(self) -> frozenset[NodeId]:
+        """The nodes that were added, replaced or removed so far."""
+        return frozenset(self._touched)
+
+    @property
     def inputs(self) -> tuple[ValueInfoProto, ...]:
         return tuple(self._inputs.values())
 
@@ -213,6 +218,8 @@ class Edit:
         weight = value if isinstance(value, Initializer) else Initializer.from_array(value, name)
         if weight.name in self._index.producers:
             raise Fault("A node makes this tensor", weight.name, "Choose another name")
+        if weight.name not in self._inputs:
+            self.require_ir(4)  # before, every weight was a graph input as well
         self.initializers[weight.name] = weight
         return weight.name
 
@@ -271,6 +278,11 @@ class Edit:
         if self.opset(domain) is None:
             self.model.opset_import.add(domain=domain, version=version)
 
+    def require_ir(self, version: int) -> None:
+        """Raises the model's IR version to at least this one."""
+        if self.header.ir_version < version:
+            self.model.ir_version = version
+
     def mark_incomplete(self, reason: Reason) -> None:
         """Says that the edit leaves a model which can't run as it is."""
         self._incomplete = reason
@@ -286,7 +298,7 @@ class Edit:
             model=self.header, producers=self._index.producers, users=self._index.users,
             names=self._index.names, holders=frozenset(self._index.holders), next_id=self._next, types=known,
             incomplete=self._incomplete,
-            touched=frozenset(self._touched), revision=next(revisions), parent=base.revision,
+            touched=self.touched, revision=next(revisions), parent=base.revision,
         )  # fmt: skip
 
     def _check_tensors(self) -> None:

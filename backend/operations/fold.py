@@ -9,7 +9,7 @@ from math import prod
 import onnx
 from onnx import ModelProto, NodeProto
 
-from graftwerk.backend.fault import Reason
+from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.adapter import adopt, region_model
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, bodies, reads
@@ -59,6 +59,9 @@ class FoldConstants(Operation):
         limit = int(self.limit * (1 << 20))
         while _fold_once(edit, limit):
             pass  # a fold can make the shape of what was too uncertain to compute known
+        if not edit.touched:
+            hint = "What depends on constants alone is larger than the limit, or ONNX Runtime can't compute it"
+            raise Fault("Nothing could be folded", "", hint)
 
 
 def _fold_shapes(edit: Edit) -> None:

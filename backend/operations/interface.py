@@ -249,3 +249,5 @@ class RemoveInput(Operation):
 
     def apply(self, edit: Edit) -> None:
         edit.set_inputs(info for info in edit.inputs if info.name != self.input)
+        if self.input in edit.initializers:
+            edit.require_ir(4)  # before, every weight was a graph input as well

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import AttributeProto, NodeProto
+from onnx import NodeProto
 
 from graftwerk.backend.graph.attributes import find_attribute
+from graftwerk.backend.graph.constants import stored
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.graph.types import Dim
+
+_SMALL = 64  # elements
 
 
 def known_value(graph: Graph | Edit, node: NodeId) -> NDArray[np.int64] | None:
@@ -70,16 +72,11 @@ def _sliced(graph: Graph | Edit, record: NodeProto, dims: tuple[Dim, ...]) -> ND
 
 
 def _constant_value(graph: Graph | Edit, tensor: str) -> NDArray[np.int64] | None:
-    """An integer constant's value, where it is a small weight or a Constant node."""
-    weight = graph.initializers.get(tensor)
-    if weight is not None and weight.span is None and not graph.is_input(tensor):
-        values = weight.array()
-    else:
-        made = graph.producer(tensor)
-        value = find_attribute(graph.nodes[made], "value") if made is not None else None
-        if value is None or value.type != AttributeProto.TENSOR or graph.nodes[made or 0].op_type != "Constant":
-            return None
-        values = onnx.numpy_helper.to_array(value.t)
+    """An integer constant's value, where it is small, as axes and indices are."""
+    weight = stored(graph, tensor)
+    if weight is None or weight.span is not None or weight.size > _SMALL or graph.is_input(tensor):
+        return None
+    values = weight.array()
     return values.astype(np.int64) if values.dtype.kind == "i" else None
 
 

@@ -171,7 +171,8 @@ def make(id: str, parameters: Mapping[str, Any]) -> Operation:
 
 def parameters(operation: Operation) -> dict[str, Any]:
     """The parameters as JSON values, those that are at their default left out."""
-    values = msgspec.to_builtins(operation)
+    # By attribute: msgspec leaves a default that was not given to the class, and would not see it there.
+    values = {p.name: msgspec.to_builtins(getattr(operation, p.name)) for p in operation.info.parameters}
     return {p.name: values[p.name] for p in operation.info.parameters if p.required or values[p.name] != p.initial}
 
 

@@ -10,6 +10,7 @@ from onnx import FunctionProto
 from graftwerk.backend.fault import Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, bodies, reads
+from graftwerk.backend.graph.standin import stand_in
 from graftwerk.backend.operations.registry import Operation, operation
 
 
@@ -78,7 +79,8 @@ def function_key(function: FunctionProto) -> tuple[str, str, str]:
 
 
 def _called(graph: Graph | Edit) -> set[tuple[str, str, str]]:
-    """The functions that the graph calls, directly, in a body, or through another function."""
+    """The functions that the graph calls, directly, in a body, or through another function; and the stand-ins of its
+    plugin nodes."""
     known = {function_key(function): function for function in graph.functions}
     if not known:
         return set()
@@ -86,10 +88,11 @@ def _called(graph: Graph | Edit) -> set[tuple[str, str, str]]:
     waiting = list(graph.nodes.values())
     while waiting:
         record = waiting.pop()
-        key = (record.domain, record.op_type, record.overload)
-        if key in known and key not in found:
-            found.add(key)
-            waiting.extend(known[key].node)
+        standing = stand_in(graph, record) if record.metadata_props else None
+        for key in ((record.domain, record.op_type, record.overload), function_key(standing) if standing else None):
+            if key in known and key not in found:
+                found.add(key)
+                waiting.extend(known[key].node)
         for _, body in bodies(record):
             waiting.extend(body.node)
     return found

@@ -1,0 +1,182 @@
+"""One test of the laws, over every registered operation; an operation that has no case here fails it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
+from graftwerk.backend.document import Document
+from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.diff import diff
+from graftwerk.backend.graph.encode import to_model
+from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.operations.recipe import Recipe, replay
+from graftwerk.backend.operations.registry import Selection, apply, make, operations, parameters, why_blocked
+from tests.backend.operations import law_models as models
+from tests.backend.operations.laws import (
+    checked,
+    computes_the_same,
+    fingerprint,
+    indexes_are_fresh,
+    shares_the_rest,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation on a model; `first` are steps that prepare it."""
+
+    id: str
+    model: Callable[[], Graph]
+    parameters: dict[str, Any]
+    first: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+    def __str__(self) -> str:
+        shown = "-".join(str(value) for value in self.parameters.values() if isinstance(value, str | int | bool))
+        return f"{self.id}-{self.model.__name__}-{shown}"
+
+
+_MINE = {"nodes": ["Neg_1", "Add_2"], "op_type": "Mine"}
+CASES = [
+    Case("node.delete", models.chain, {"nodes": ["Relu_0"]}),
+    Case("node.delete", models.chain, {"nodes": ["Sigmoid_1"]}),
+    Case("node.delete", models.chain, {"nodes": ["Neg_2"]}),
+    Case("node.delete", models.chain, {"nodes": ["Neg_2", "Relu_0", "Sigmoid_1"]}),
+    Case("node.delete", models.chain, {"nodes": ["Relu_0"], "bridge": False}),
+    Case("node.delete", models.chain, {"nodes": ["Sigmoid_1"], "bridge": False}),
+    Case("node.delete", models.residual, {"nodes": ["Neg_1", "Add_2"]}),
+    Case("node.delete", models.residual, {"nodes": ["Add_2"], "through": "a"}),
+    Case("node.delete", models.branches, {"nodes": ["Relu_0"]}),
+    Case("node.delete", models.branches, {"nodes": ["If_1"], "bridge": False}),
+    Case("node.delete", models.loop, {"nodes": ["Relu_0"]}),
+    Case("node.delete", models.unnamed, {"nodes": ["a", "b"]}),
+    Case("node.delete", models.plugin, {"nodes": ["Gelu_1"]}),
+    Case("node.delete", models.digits, {"nodes": ["/stem/relu/Relu"]}),
+    Case("node.insert", models.chain, {"tensor": "r", "op_type": "Identity"}),
+    Case("node.insert", models.chain, {"tensor": "s", "op_type": "Relu"}),
+    Case("node.insert", models.chain, {"tensor": "s", "op_type": "Relu", "before": ["Neg_2"], "name": "mine"}),
+    Case("node.insert", models.chain, {"tensor": "s", "op_type": "Mul", "extra_inputs": ["s"]}),
+    Case("node.insert", models.chain, {"tensor": "x", "op_type": "Cast", "attributes": {"to": "DOUBLE"}}),
+    Case("node.insert", models.chain, {"tensor": "y", "op_type": "Scale", "domain": "trt.plugins",
+                                       "attributes": {"factor": 2.0, "mode": "fast", "axes": [0, 1]}}),
+    Case("node.insert", models.branches, {"tensor": "r", "op_type": "Neg"}),
+    Case("node.insert", models.branches, {"tensor": "w", "op_type": "Neg"}),
+    Case("node.insert", models.loop, {"tensor": "r", "op_type": "Add", "extra_inputs": ["x"]}),
+    Case("node.rewire", models.residual, {"node": "Add_2", "input": 1, "tensor": "x"}),
+    Case("node.rewire", models.residual, {"node": "Neg_1", "tensor": "x"}),
+    Case("node.rewire", models.branches, {"node": "Neg_2", "tensor": "r"}),
+    Case("node.rewire", models.digits, {"node": "/stem/conv/Conv", "input": 2, "tensor": ""}),
+    Case("node.rename", models.chain, {"node": "Relu_0", "name": "first"}),
+    Case("node.rename", models.unnamed, {"node": "a", "name": "first"}),
+    Case("tensor.rename", models.chain, {"tensor": "s", "name": "middle"}),
+    Case("tensor.rename", models.chain, {"tensor": "x", "name": "input"}),
+    Case("tensor.rename", models.branches, {"tensor": "r", "name": "captured"}),
+    Case("tensor.rename", models.branches, {"tensor": "w", "name": "weight"}),
+    Case("tensor.rename", models.loop, {"tensor": "r", "name": "step"}),
+    Case("tensor.rename", models.old_inputs, {"tensor": "w", "name": "weight"}),
+    Case("attribute.set", models.dead, {"node": "Concat_5", "name": "axis", "value": -1}),
+    Case("attribute.set", models.digits, {"node": "/stem/conv/Conv", "name": "pads", "value": [2, 2, 2, 2]}),
+    Case("attribute.set", models.plugin, {"node": "Gelu_1", "name": "scale", "value": 2, "type": "float"}),
+    Case("attribute.remove", models.digits, {"node": "/stem/conv/Conv", "name": "dilations"}),
+    Case("interface.set_input", models.chain, {"input": "x", "dims": "batch,3"}),
+    Case("interface.set_input", models.chain, {"input": "x", "name": "image", "dtype": "FP64"}),
+    Case("interface.set_input", models.branches, {"input": "x", "name": "image"}),
+    Case("interface.set_output", models.chain, {"output": "s", "name": "scores", "dims": "2,n"}),
+    Case("interface.set_output", models.chain, {"output": "y", "dims": "?,3"}),
+    Case("interface.mark_output", models.chain, {"tensor": "r"}),
+    Case("interface.mark_output", models.branches, {"tensor": "w"}),
+    Case("interface.unmark_output", models.chain, {"output": "s"}),
+    Case("interface.unmark_output", models.chain, {"output": "y"}),
+    Case("interface.remove_input", models.dead, {"input": "spare"}),
+    Case("interface.remove_input", models.old_inputs, {"input": "w"}),
+    Case("graph.remove_unused", models.dead, {}),
+    Case("graph.remove_unused", models.dead, {"weights": False, "functions": False}),
+    Case("graph.fold_constants", models.constants, {}),
+    Case("graph.fold_constants", models.constants, {"limit": 0.0}),
+    Case("qdq.insert", models.chain, {"tensor": "r", "scale": 0.1}),
+    Case("qdq.insert", models.branches, {"tensor": "r", "scale": 0.1}),
+    Case("qdq.insert", models.digits, {"tensor": "stem.conv.weight"}),
+    Case("qdq.insert_layer", models.digits, {"node": "/stem/conv/Conv"}),
+    Case("qdq.remove", models.quantized, {"node": "DequantizeLinear_2"}),
+    Case("qdq.move", models.quantized, {"node": "DequantizeLinear_2"}),
+    Case("plugin.replace", models.residual, _MINE),
+    Case("plugin.restore", models.residual, {"node": "Mine"}, (("plugin.replace", _MINE),)),
+    Case("graph.remove_unused", models.dead, {}, (("plugin.replace", {"nodes": ["Relu_0", "Neg_1"], "op_type": "P"}),)),
+]  # fmt: skip
+MODELS = [
+    models.chain, models.residual, models.branches, models.loop, models.dead, models.constants, models.quantized,
+    models.plugin, models.old_inputs, models.unnamed, models.digits_bn, models.encoder,
+]  # fmt: skip
+
+
+def test_every_operation_has_a_case() -> None:
+    missing = {id for id in operations() if id.partition(".")[0] != "test"} - {case.id for case in CASES}
+    assert not missing
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_laws(case: Case) -> None:
+    graph = case.model()
+    for id, values in case.first:
+        graph = apply(make(id, values), graph)
+    before, bytes_before = fingerprint(graph), to_model(graph).SerializeToString(deterministic=True)
+    operation = make(case.id, case.parameters)
+    assert why_blocked(operation, graph) is None
+
+    document = Document(graph)
+    result = document.apply(operation)
+    assert fingerprint(graph) == before, "a record of the input graph was changed"
+    shares_the_rest(graph, result)
+    assert not diff(graph, result).empty or graph.outputs != result.outputs or graph.functions != result.functions
+    checked(result)
+    indexes_are_fresh(result)
+
+    document.undo()
+    assert document.graph is graph
+    assert to_model(document.graph).SerializeToString(deterministic=True) == bytes_before
+    document.redo()
+    assert document.graph is result
+
+    recipe = Recipe.loads(Recipe((operation,), "model.onnx").dumps())
+    assert recipe.steps == (operation,)
+    assert make(case.id, parameters(operation)) == operation
+    replayed = replay(recipe.steps, graph)
+    assert to_model(replayed).SerializeToString(deterministic=True) == to_model(result).SerializeToString(
+        deterministic=True
+    )
+    if operation.info.preserves:
+        computes_the_same(graph, result)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("id", sorted(operations()))
+def test_suggestions_fit_or_say_why(id: str, model: Callable[[], Graph]) -> None:
+    """Whatever is selected, a menu gets an operation or a reason, and forcing what is blocked is a Fault."""
+    graph = model()
+    nodes, tensors = list(graph.nodes)[:5], list(graph.tensors())[:5]
+    selections = [Selection(), Selection(tuple(nodes)), Selection(tuple(nodes[1:3]), tuple(tensors[1:2]))]
+    selections += [Selection((node,)) for node in nodes] + [Selection((), (tensor,)) for tensor in tensors]
+    before = fingerprint(graph)
+    for selection in selections:
+        suggested = operations()[id].cls.suggest(graph, selection)
+        if isinstance(suggested, Reason):
+            assert suggested.text
+            continue
+        reason = why_blocked(suggested, graph)
+        if reason is not None:
+            assert reason.text
+            with pytest.raises(Fault):
+                apply(suggested, graph)
+    assert fingerprint(graph) == before
+
+
+def test_operations_explain_themselves() -> None:
+    for found in operations().values():
+        assert len(found.doc) > 40, found.id
+        assert found.title
+        assert found.menu
+        assert all(parameter.label for parameter in found.parameters)
