@@ -181,8 +181,8 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
         plot.getViewBox().invertY(True)
         plot.getViewBox().setDefaultPadding(0.0)
         plot.setContentsMargins(10, 2, 14, 0)
-        self.scroll = QScrollBar(Qt.Orientation.Vertical, self)
-        self.scroll.valueChanged.connect(self._fit_rows)
+        self.rows_bar = QScrollBar(Qt.Orientation.Vertical, self)
+        self.rows_bar.valueChanged.connect(self._fit_rows)
         self.scene().sigMouseClicked.connect(self._on_click)
         self.scene().sigMouseMoved.connect(self._on_move)
         self.set_theme(LIGHT)
@@ -205,7 +205,7 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
         """Shows other bars, all of their time in view."""
         self.bars = bars
         self.item.set_bars(bars, color, palette)
-        self.scroll.setValue(0)
+        self.rows_bar.setValue(0)
         self._fit_rows()
         self.show_all()
 
@@ -230,20 +230,20 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
         pitch = min(max(height / max(rows, 1), LEAST_PITCH), GREATEST_PITCH)
         shown = height / pitch
         hidden = max(0.0, rows - shown)
-        self.scroll.setRange(0, int(np.ceil(hidden * 10)))
-        self.scroll.setPageStep(int(shown * 10))
-        self.scroll.setSingleStep(10)
-        self.scroll.setVisible(hidden > 0)
-        top = min(self.scroll.value() / 10, hidden)
+        self.rows_bar.setRange(0, int(np.ceil(hidden * 10)))
+        self.rows_bar.setPageStep(int(shown * 10))
+        self.rows_bar.setSingleStep(10)
+        self.rows_bar.setVisible(hidden > 0)
+        top = min(self.rows_bar.value() / 10, hidden)
         view.setYRange(top, top + shown, padding=0)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        if not hasattr(self, "scroll"):  # pyqtgraph resizes it while it makes itself
+        if not hasattr(self, "rows_bar"):  # pyqtgraph resizes it while it makes itself
             return
-        width = self.scroll.sizeHint().width()
+        width = self.rows_bar.sizeHint().width()
         axis = int(self._time_axis.height())
-        self.scroll.setGeometry(self.width() - width, 0, width, max(0, self.height() - axis))
+        self.rows_bar.setGeometry(self.width() - width, 0, width, max(0, self.height() - axis))
         self._fit_rows()
 
     def bar_at(self, scene: QPointF) -> int:
