@@ -7,6 +7,7 @@ import graftwerk.backend.operations.delete
 import graftwerk.backend.operations.fold
 import graftwerk.backend.operations.insert
 import graftwerk.backend.operations.interface
+import graftwerk.backend.operations.plugin
 import graftwerk.backend.operations.qdq_insert
 import graftwerk.backend.operations.qdq_move
 import graftwerk.backend.operations.qdq_remove

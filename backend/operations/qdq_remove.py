@@ -8,12 +8,13 @@ from typing import Self
 import numpy as np
 
 from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.constants import constant
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeRef
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 from graftwerk.backend.quantize.insertion import prune
-from graftwerk.backend.quantize.pairs import QdqPair, constant, pair_at, pair_of, pairs_on, per_channel
+from graftwerk.backend.quantize.pairs import QdqPair, pair_at, pair_of, pairs_on, per_channel
 
 
 def selected_pair(graph: Graph, selection: Selection) -> QdqPair | Reason:

@@ -13,7 +13,7 @@ import numpy as np
 from onnx import AttributeProto, NodeProto, helper
 
 from graftwerk.backend.fault import Reason
-from graftwerk.backend.quantize.pairs import View, constant
+from graftwerk.backend.graph.constants import View, constant
 
 Check = Callable[[View, NodeProto], "Reason | None"]
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
 from graftwerk.backend.fault import Reason
+from graftwerk.backend.graph.constants import View
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, reads
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
-from graftwerk.backend.quantize.pairs import DEQUANTIZE, QUANTIZE, QdqPair, View, pairs_on, quantized_dtype, scales
+from graftwerk.backend.quantize.pairs import DEQUANTIZE, QUANTIZE, QdqPair, pairs_on, quantized_dtype, scales
 from graftwerk.backend.quantize.scales import DTYPES, common_axis, guessed_scale, weight, weight_scales
 
 #: Metadata on a QuantizeLinear whose scale nobody measured.

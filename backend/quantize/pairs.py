@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, numpy_helper
+from onnx import NodeProto, TensorProto
 
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.constants import View, constant, stored
 from graftwerk.backend.graph.graph import Graph, NodeId
-from graftwerk.backend.graph.tensors import Initializer
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-
-
-class View(Protocol):
-    """What a Graph and an Edit have in common: the nodes and weights as they are so far."""
-
-    @property
-    def nodes(self) -> Mapping[NodeId, NodeProto]: ...
-    @property
-    def initializers(self) -> Mapping[str, Initializer]: ...
-    def producer(self, tensor: str) -> NodeId | None: ...
-    def consumers(self, tensor: str) -> tuple[NodeId, ...]: ...
-    def is_output(self, tensor: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,35 +100,6 @@ def pair_of(graph: Graph, node: NodeId) -> QdqPair:
             f"{len(found)} DequantizeLinear nodes read this one", graph.ref(node), "Name the pair by one of those"
         )
     return found[0]
-
-
-def constant(view: View, tensor: str) -> NDArray[np.generic] | None:
-    """The values of a weight or of a Constant node; None for what is computed. Raises Fault as `array` does."""
-    weight = stored(view, tensor)
-    return weight.array() if weight is not None else None
-
-
-def stored(view: View, tensor: str) -> Initializer | None:
-    """The weight behind a name: an initializer, or the tensor in a Constant node; nothing is read yet."""
-    weight = view.initializers.get(tensor)
-    if weight is not None:
-        return weight
-    made = view.producer(tensor)
-    if made is None or view.nodes[made].op_type != "Constant":
-        return None
-    for attribute in view.nodes[made].attribute:
-        match attribute.name:
-            case "value":
-                return Initializer(attribute.t)
-            case "value_float":
-                return Initializer(numpy_helper.from_array(np.asarray(attribute.f, np.float32), tensor))
-            case "value_floats":
-                return Initializer(numpy_helper.from_array(np.asarray(attribute.floats, np.float32), tensor))
-            case "value_int":
-                return Initializer(numpy_helper.from_array(np.asarray(attribute.i, np.int64), tensor))
-            case "value_ints":
-                return Initializer(numpy_helper.from_array(np.asarray(attribute.ints, np.int64), tensor))
-    return None
 
 
 def per_channel(view: View, pair: QdqPair) -> bool:

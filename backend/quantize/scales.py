@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
+from graftwerk.backend.graph.constants import View, constant, stored
 from graftwerk.backend.graph.graph import NodeId
 from graftwerk.backend.graph.tensors import Initializer
-from graftwerk.backend.quantize.pairs import View, constant, stored
 
 QuantizedType = Literal["int8", "fp8e4m3fn"]
 DTYPES: dict[str, int] = {"int8": TensorProto.INT8, "fp8e4m3fn": TensorProto.FLOAT8E4M3FN}

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from graftwerk.backend.graph.constants import constant
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.quantize.insertion import UNCALIBRATED
-from graftwerk.backend.quantize.pairs import constant, find_pairs, per_channel, scales
+from graftwerk.backend.quantize.pairs import find_pairs, per_channel, scales
 from tests.backend.operations.qdq_models import checked, do, floats, ops, parse, run, why
 
 CONV = "g (float[1,3,6,6] x) => (float[1,4,4,4] y) { y = Conv(x, w, b) }"

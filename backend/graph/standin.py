@@ -1,0 +1,141 @@
+"""Stand-ins: the subgraph that a plugin node took the place of, kept with it as a local function.
+
+The function lies in the domain `graftwerk.standin`; the plugin node's metadata names it. onnx.checker, ONNX Runtime
+and TensorRT-RTX accept such a model from IR 3 on (metadata of nodes is younger, but an unknown field to older readers).
+A model that is to be deployed has neither, see `deployable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from onnx import FunctionProto, NodeProto, OperatorSetIdProto, StringStringEntryProto
+
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.edit import Edit
+from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef
+
+DOMAIN = "graftwerk.standin"
+#: Metadata of a plugin node: the name of its function.
+KEY = "graftwerk.standin"
+#: Metadata of a Constant node inside a function that was an initializer of the graph.
+INITIALIZER = "graftwerk.initializer"
+_OURS = "graftwerk."
+
+
+def stand_in(graph: Graph | Edit, node: NodeProto) -> FunctionProto | None:
+    """The function that stands in for a plugin node; None for a node that has none."""
+    name = next((entry.value for entry in node.metadata_props if entry.key == KEY), None)
+    if name is None:
+        return None
+    return next((each for each in graph.functions if each.domain == DOMAIN and each.name == name), None)
+
+
+def plugin_nodes(graph: Graph) -> list[NodeId]:
+    """The plugin nodes that have a stand-in."""
+    return [node for node, record in graph.nodes.items() if record.metadata_props and stand_in(graph, record)]
+
+
+def with_stand_ins(graph: Graph) -> tuple[Graph, list[NodeRef]]:
+    """The graph with every such plugin node a call of its function, so that it runs and compiles without the plugin.
+
+    Also gives the references of these nodes: what is shown of the result has to say that they are stand-ins. Each has
+    its reference for its name, which TensorRT-RTX puts behind the names of inlined nodes: `inner | outer (function)`.
+    Raises Fault where a plugin node was given other ports than its stand-in has.
+    """
+    nodes = plugin_nodes(graph)
+    if not nodes:
+        return graph, []
+    edit = Edit(graph)
+    refs = [graph.ref(node) for node in nodes]
+    for node, ref in zip(nodes, refs, strict=True):
+        edit.replace_record(node, _call(graph, graph.nodes[node], ref))
+    for at, function in enumerate(graph.functions):
+        if any(stand_in(graph, inner) for inner in function.node):
+            edit.functions[at] = _with_calls(graph, function)
+    return edit.commit(), refs
+
+
+def _call(graph: Graph, plugin: NodeProto, name: str) -> NodeProto:
+    function = stand_in(graph, plugin)
+    if function is None:
+        return plugin
+    ports = (len(plugin.input), len(plugin.output))
+    if ports != (len(function.input), len(function.output)):
+        has = f"{len(function.input)} inputs and {len(function.output)} outputs"
+        raise Fault(
+            f"The plugin has {ports[0]} inputs and {ports[1]} outputs, the subgraph that stands in for it {has}", name,
+            "Restore the subgraph and replace it again, or undo the edit of the ports",
+        )  # fmt: skip
+    return NodeProto(
+        op_type=function.name, domain=DOMAIN, name=name, input=plugin.input, output=plugin.output,
+        metadata_props=plugin.metadata_props,
+    )  # fmt: skip
+
+
+def _with_calls(graph: Graph, function: FunctionProto) -> FunctionProto:
+    """A copy of a function with the plugin nodes in its body as calls."""
+    copy = FunctionProto()
+    copy.CopyFrom(function)
+    for at, inner in enumerate(function.node):
+        if stand_in(graph, inner):
+            copy.node[at].CopyFrom(_call(graph, inner, inner.name))
+    if all(entry.domain != DOMAIN for entry in copy.opset_import):
+        copy.opset_import.add(domain=DOMAIN, version=1)
+    return copy
+
+
+def deployable(graph: Graph) -> Graph:
+    """The graph without stand-ins and without anything else that only this program understands."""
+    edit = Edit(graph)
+    for node, record in graph.nodes.items():
+        if any(entry.key.startswith(_OURS) for entry in record.metadata_props):
+            copy = NodeProto()
+            copy.CopyFrom(record)
+            copy.ClearField("metadata_props")
+            copy.metadata_props.extend(_others(record.metadata_props))
+            edit.replace_record(node, copy)
+    edit.functions = [function for function in graph.functions if function.domain != DOMAIN]
+    if len(edit.functions) < len(graph.functions):
+        kept = [entry for entry in edit.model.opset_import if entry.domain != DOMAIN]
+        edit.model.ClearField("opset_import")
+        edit.model.opset_import.extend(kept)
+    return edit.commit()
+
+
+def _others(entries: Iterable[StringStringEntryProto]) -> list[StringStringEntryProto]:
+    return [entry for entry in entries if not entry.key.startswith(_OURS)]
+
+
+def make_stand_in(
+    edit: Edit, base: str, nodes: Sequence[NodeProto], inputs: Sequence[str], outputs: Sequence[str]
+) -> str:
+    """Adds a function with these nodes as its body under a name of its own, and returns the name.
+
+    Its inputs and outputs are called as the tensors are; what is declared of the types in between goes along.
+    """
+    taken = {function.name for function in edit.functions if function.domain == DOMAIN}
+    number = next(n for n in range(1, len(taken) + 2) if f"{base}_{n}" not in taken)
+    inner = dict.fromkeys(name for node in nodes for name in node.output if name and name not in outputs)
+    infos = [edit.value_infos.pop(name) for name in inner if name in edit.value_infos]
+    imports = [OperatorSetIdProto(domain=each.domain, version=each.version) for each in edit.base.model.opset_import]
+    edit.functions.append(
+        FunctionProto(
+            name=f"{base}_{number}", domain=DOMAIN, input=inputs, output=outputs, node=nodes, opset_import=imports,
+            value_info=infos,
+        )
+    )  # fmt: skip
+    edit.require_opset(DOMAIN, 1)
+    return f"{base}_{number}"
+
+
+def drop_unused(edit: Edit, name: str) -> None:
+    """Removes a stand-in that no plugin node names any more, and the import of its domain with the last one."""
+    records = [*edit.nodes.values(), *(inner for function in edit.functions for inner in function.node)]
+    if any(entry.key == KEY and entry.value == name for record in records for entry in record.metadata_props):
+        return
+    edit.functions = [each for each in edit.functions if (each.domain, each.name) != (DOMAIN, name)]
+    if all(function.domain != DOMAIN for function in edit.functions):
+        kept = [entry for entry in edit.model.opset_import if entry.domain != DOMAIN]
+        edit.model.ClearField("opset_import")
+        edit.model.opset_import.extend(kept)
