@@ -61,7 +61,8 @@ class NodeOutcome:
 class Report:
     """What a compiler made of a model.
 
-    `seconds` is the wall time from the parser's start to the engine in memory. `stand_ins` are the plugin nodes that
+    `seconds` is the wall time from the parser's start to the engine in memory. `horizontal_fusions` names the layers
+    that do several products or convolutions side by side (q, k and v in one GEMM), with these nodes. `stand_ins` are the plugin nodes that
     were compiled as their original subgraph.
     """
 
@@ -74,6 +75,7 @@ class Report:
     nodes: dict[str, NodeOutcome]
     warnings: tuple[str, ...] = ()
     stand_ins: tuple[str, ...] = ()
+    horizontal_fusions: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Optional, Protocol, TextIO
 
 from graftwerk.backend.engines import rtx_options, shapes
 from graftwerk.backend.engines.report import Report
-from graftwerk.backend.engines.rtx_attribution import Attribution, attribute
+from graftwerk.backend.engines.rtx_attribution import Attribution, attribute, horizontal_fusions
 from graftwerk.backend.engines.rtx_log import engine_layers, static_tensors
 from graftwerk.backend.engines.rtx_refusals import Refusal, build_fault, is_noise, parser_fault
 from graftwerk.backend.engines.source import SourceGraph
@@ -104,6 +104,7 @@ class Build:
             nodes=told.nodes,
             warnings=(*self._warnings, *told.warnings),
             stand_ins=self._asked.stand_ins,
+            horizontal_fusions=horizontal_fusions(told.layers, self._source),
         )
 
     def _set_targets(self, config: Any) -> None:

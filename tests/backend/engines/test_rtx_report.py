@@ -11,7 +11,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from graftwerk.backend.engines.report import Report
-from graftwerk.backend.engines.rtx_attribution import CONTRACTIONS, attribute, horizontal_fusions
+from graftwerk.backend.engines.rtx_attribution import CONTRACTIONS, attribute
 from graftwerk.backend.engines.rtx_log import engine_layers, static_tensors
 from graftwerk.backend.engines.source import SourceGraph, source_of
 from graftwerk.resources import model as bundled
@@ -110,7 +110,7 @@ def test_bert(shared: Path, tmp_path: Path) -> None:
     source = source_of(onnx.load(path))
     hold_against_the_log(report, source, log, dict.fromkeys((node.ref for node in source.nodes), "FP32"))
     assert mapped_share(report, source) >= 0.95
-    fusions = horizontal_fusions(report.layers, source)
+    fusions = report.horizontal_fusions
     assert len(fusions) == 12, "q, k and v of each block in one GEMM"
     assert all({ref.split("/")[-2] for ref in group} == {"query", "key", "value"} for group in fusions.values())
 
@@ -140,13 +140,11 @@ def test_bundled_models(tmp_path: Path, name: str, change: object) -> None:
 
 @pytest.mark.parametrize(("dtype", "precision"), [(TensorProto.FLOAT16, "FP16"), (TensorProto.BFLOAT16, "BF16")])
 def test_attention_is_one_kernel_and_its_products_one_gemm(tmp_path: Path, dtype: int, precision: str) -> None:
-    a_model = attention(dtype)
-    report, log = built(tmp_path, saved(a_model, tmp_path))
-    source = source_of(a_model)
+    report, log = built(tmp_path, saved(attention(dtype), tmp_path))
     kernel = report.nodes["qk"].layer
     assert {report.nodes[ref].layer for ref in ("qk", "softmax", "pv")} == {kernel}
     assert "mha" in kernel
-    assert [set(group) for group in horizontal_fusions(report.layers, source).values()] == [{"q", "k", "v"}]
+    assert [set(group) for group in report.horizontal_fusions.values()] == [{"q", "k", "v"}]
     assert {report.nodes[ref].precision for ref in ("q", "k", "v", "qk", "pv", "projection")} == {precision}
     assert report.nodes["o_join"].state == "free"
     factors = raw_layers(log)[report.nodes["projection"].layer].factors()

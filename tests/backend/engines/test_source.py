@@ -17,7 +17,7 @@ from graftwerk.resources import bundled_models
 from tests.backend.engines.rtx_models import Weights, model, saved, weight
 
 ENGINES = Path(__file__).resolve().parents[3] / "backend" / "engines"
-WORKER_FILES = ["report", "report_file", "shapes", "source", "tensorrt_rtx", *(p.stem for p in ENGINES.glob("rtx_*.py"))]
+WORKER_FILES = ["report", "report_file", "shapes", "source", "tensorrt_rtx", *(x.stem for x in ENGINES.glob("rtx_*"))]
 
 
 @pytest.mark.parametrize("name", WORKER_FILES)
