@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from onnx import AttributeProto, NodeProto, TensorProto, helper
@@ -18,7 +18,7 @@ from graftwerk.backend.graph.index import Index, topological
 from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.standin import DOMAIN, INITIALIZER, KEY, drop_unused, make_stand_in, stand_in
 from graftwerk.backend.graph.tensors import Initializer
-from graftwerk.backend.operations.registry import Operation, operation, param
+from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 from graftwerk.backend.quantize.insertion import prune
 
 #: Constants up to this many elements (shapes, axes, epsilons) go into the stand-in; larger ones become inputs.
@@ -56,6 +56,12 @@ class ReplaceWithPlugin(Operation):
     name: str = param("", help="Of the node; empty: after the operator type")
     inputs: tuple[TensorName, ...] = param((), help="All inputs in the plugin's order; only constants may be left out")
     outputs: tuple[TensorName, ...] = param((), help="All outputs in the plugin's order")
+
+    @classmethod
+    def suggest(cls, graph: Graph, selection: Selection) -> Self | Reason:
+        if not selection.nodes:
+            return Reason("Select one or more nodes")
+        return cls(tuple(graph.ref(node) for node in selection.nodes), "CustomPlugin")
 
     def blocked(self, graph: Graph) -> Reason | None:
         if not self.op_type.isidentifier():
