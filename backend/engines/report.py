@@ -62,8 +62,8 @@ class Report:
     """What a compiler made of a model.
 
     `seconds` is the wall time from the parser's start to the engine in memory. `horizontal_fusions` names the layers
-    that do several products or convolutions side by side (q, k and v in one GEMM), with these nodes. `stand_ins` are the plugin nodes that
-    were compiled as their original subgraph.
+    that do several products or convolutions side by side (q, k and v in one GEMM), with these nodes. `stand_ins` are
+    the plugin nodes that were compiled as their original subgraph.
     """
 
     backend: str

@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from onnx import NodeProto
 
 from graftwerk.backend.engines.report import NodeOutcome
-from graftwerk.backend.engines.rtx_attribution import CONTRACTIONS, MOVERS
+from graftwerk.backend.engines.rtx_attribution import MOVERS
+from graftwerk.backend.engines.rtx_kernels import CONTRACTIONS
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.graph.types import DTYPE_NAMES
 from graftwerk.backend.quantize.pairs import pair_at, pairs_on, quantized_dtype

@@ -1,21 +1,11 @@
-"""Which layer of a TensorRT-RTX engine does the work of which ONNX node, and at which precision.
+"""Which layer of a TensorRT-RTX engine does the work of which ONNX node, and what became of the others.
 
 The log names for every layer the nodes it came from, and a node may be named by several: a quantized convolution is
 named by its own kernel and by the kernel beside it that requantizes. The rules, learned from the logs of 1.7:
 
-*Kernels.* `correlation`, `gemm`, `deconv`, `maxpool` … are library kernels; `runtime_fusion` is a convolution or a
-product with what follows it, compiled on the target; `kgen` is generated code, whose name lists what it does, four
-letters each, cut with "Etc" where it grows long: `__myl_MulAddReluMulMinMaxRounCast_myl0_3`; `_gemm_mha_v2_…` is an
-attention. Some kinds only control (`signal`, `wait`, `jmp`).
-
 *Primary layer of a node*: of those that name it the one that does its arithmetic. For what contracts (Conv, MatMul …)
 a layer that contracts; else one whose name lists the operator; else a library kernel, then generated code that computes
 something, then code that only moves data. The first in the log among equals. The others are helpers.
-
-*Precision of a layer*: where it contracts, the datatype of its data and of its weight, the wider of the two where they
-differ (an INT4 weight is unpacked to compute in FP16). Of another library kernel (a pooling) the widest datatype of its
-data. Of generated code the widest float among its inputs, its weights (scalars are literals of the code) and its
-outputs, in this order; else the widest integer it reads. A layer that only moves data or controls has none.
 
 *Nodes that vanished*: folded when everything they read is constant (also a Shape of a tensor whose dimensions the
 parser knew); free otherwise: views, identities, shape arithmetic that the host does, a Q/DQ absorbed. A node that
@@ -28,40 +18,21 @@ Runs on Python 3.9 with nothing but the standard library.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
-from typing import Optional
 
-from graftwerk.backend.engines.report import Layer, LayerTensor, NodeOutcome
+from graftwerk.backend.engines.report import Layer, NodeOutcome
+from graftwerk.backend.engines.rtx_kernels import CONTRACTIONS, claim, contracts, precision
+from graftwerk.backend.engines.rtx_names import LogNames
 from graftwerk.backend.engines.source import RANDOM, SourceGraph, SourceNode
 
-#: Operators that contract: their arithmetic is a sum of products, done by a matrix or convolution kernel.
-CONTRACTIONS = frozenset({
-    "Conv", "ConvTranspose", "ConvInteger", "DeformConv", "QLinearConv", "MatMul", "MatMulInteger", "QLinearMatMul",
-    "Gemm", "Einsum", "Attention", "LSTM", "GRU", "RNN",
-})
 #: Operators that move or rename data, or change its datatype, and so can vanish without a trace.
 MOVERS = frozenset({
     "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "CastLike", "Dropout", "Expand",
     "Slice", "Split", "Concat", "Tile", "Pad", "QuantizeLinear", "DequantizeLinear", "Constant", "ConstantOfShape",
     "Shape", "Size", "DepthToSpace", "SpaceToDepth",
 })
-_CONTRACTING_KINDS = frozenset({"correlation", "gemm", "deconv", "runtime_fusion"})
-_GENERATED_KINDS = frozenset({"kgen", "runtime_function"})
-_CONTROL_KINDS = frozenset(
-    {"shape_call", "ShapeHostToDevice", "ShapeDeviceToHost", "memset", "copy", "jmp", "cjmp", "signal", "wait"}
-)
-_MOVES = frozenset({"Move", "Repl", "Conc", "Tran", "Resh", "Slic", "Cast", "Gath", "Iota"})
-_MNEMONICS = {
-    "QuantizeLinear": "Roun", "Softmax": "Exp", "LogSoftmax": "Exp", "LayerNormalization": "Mean", "Where": "Sele",
-    "GlobalAveragePool": "Mean", "ReduceMean": "Mean", "ReduceSum": "Sum", "Greater": "Gtr", "Less": "Lt",
-    "Equal": "Eql", "ReduceMax": "Maxr", "InstanceNormalization": "Inor",
-}  # fmt: skip
-_FLOATS = ("FP32", "FP16", "BF16", "FP8", "FP4")  # the widest first
-_INTEGERS = ("INT64", "INT32", "UINT8", "INT8", "INT4", "BOOL")
 
 
 @dataclass(frozen=True)
@@ -122,108 +93,6 @@ def _connected(group: Sequence[SourceNode], inside: set[str], made: Mapping[str,
     return False
 
 
-def mnemonics(layer: Layer) -> list[str]:
-    """What generated code does, from its name: `__myl_FcAdd_myl0_58` gives Fc, Add."""
-    found = re.fullmatch(r"__myl_(\w+?)_myl\d+_\d+", layer.name)
-    return re.findall(r"[A-Z][a-z0-9]*", found[1]) if found else []
-
-
-def contracts(layer: Layer) -> bool:
-    """Whether its arithmetic is a matrix product or a convolution by a kernel made for it."""
-    return layer.kind in _CONTRACTING_KINDS or layer.name.startswith("_gemm_")
-
-
-def computes(layer: Layer) -> bool:
-    """Whether it does arithmetic, and not only moves data or controls."""
-    if layer.kind in _CONTROL_KINDS:
-        return False
-    listed = mnemonics(layer)
-    return not listed or not _MOVES.issuperset(listed)
-
-
-def precision(layer: Layer) -> str:
-    """The datatype that a layer's arithmetic reads; the rule stands at the top of this file."""
-    if not computes(layer):
-        return ""
-    if contracts(layer):
-        read = [tensor.dtype for tensor in (*layer.inputs[:1], _weight(layer)) if tensor is not None]
-        return _widest(read, _FLOATS) or _widest(read, _INTEGERS)
-    data, made = ([tensor.dtype for tensor in tensors] for tensors in (layer.inputs, layer.outputs))
-    if layer.kind not in _GENERATED_KINDS:  # a pooling's constants are its scales
-        return _widest(data, _FLOATS) or _widest(data, _INTEGERS)
-    weights = [tensor.dtype for tensor in layer.constants if prod(tensor.shape) != 1]
-    for dtypes in (data, weights, made):
-        if _widest(dtypes, _FLOATS):
-            return _widest(dtypes, _FLOATS)
-    return _widest([*data, *weights], _INTEGERS)
-
-
-def _weight(layer: Layer) -> Optional[LayerTensor]:
-    """The second factor of a layer that contracts: a constant, or its second input.
-
-    Library kernels list it first among the constants, before scales and bias. Runtime fusions list it anywhere, but a
-    bias and a scale have one dimension that counts.
-    """
-    if layer.kind == "runtime_fusion":
-        found = [tensor for tensor in layer.constants if sum(size != 1 for size in tensor.shape) > 1]
-    else:
-        found = [tensor for tensor in layer.constants[:1] if prod(tensor.shape) != 1]
-    return next(iter((*found, *layer.inputs[1:2])), None)
-
-
-def _widest(dtypes: Collection[str], order: Sequence[str]) -> str:
-    return next((dtype for dtype in order if dtype in dtypes), "")
-
-
-class LogNames:
-    """From the log's names of nodes to references.
-
-    A node without a name is `node_of_` and its first output. A node inside a function or a body carries the way to it,
-    `node_of_Y | p (Name)`; it counts for the node of the graph that holds it.
-    """
-
-    def __init__(self, source: SourceGraph) -> None:
-        self._named: dict[str, list[str]] = defaultdict(list)
-        for node in source.nodes:
-            self._named[node.name or f"node_of_{node.outputs[0] if node.outputs else ''}"].append(node.ref)
-        self._shared: set[str] = set()
-        self._strange: set[str] = set()
-
-    def refs(self, origins: Sequence[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(ref for origin in origins for ref in self.resolve(origin)))
-
-    def resolve(self, origin: str) -> list[str]:
-        name = origin if origin in self._named else next((n for n in _holders(origin) if n in self._named), None)
-        if name is None:
-            self._strange.add(origin)
-            return []
-        if len(self._named[name]) > 1:
-            self._shared.add(name)
-        return self._named[name]
-
-    def only(self, name: str) -> str:
-        """The reference of the one node that the log means, "" where there is none or several."""
-        refs = self.resolve(name)
-        return refs[0] if len(refs) == 1 else ""
-
-    def warnings(self) -> list[str]:
-        found = [
-            f"{len(self._named[name])} nodes are named {name!r}, and the compiler's log can't tell them apart"
-            for name in sorted(self._shared)
-        ]
-        if self._strange:
-            some = ", ".join(sorted(self._strange)[:3])
-            found.append(f"The compiler's log names {len(self._strange)} nodes that the model doesn't have: {some}")
-        return found
-
-
-def _holders(origin: str) -> list[str]:
-    """The possible names of the nodes that hold an inner one, the outermost last: a name may hold " | " itself."""
-    parts = origin.split(" | ")
-    tails = (" | ".join(parts[first:]) for first in range(1, len(parts)))
-    return [re.sub(r" \([^()]*\)$", "", tail) for tail in tails]
-
-
 class _Fate:
     """What became of each node, given the layers that name it."""
 
@@ -243,7 +112,7 @@ class _Fate:
         if not layers:
             twin = self._twins.get(node.ref)
             return NodeOutcome(state="free") if twin is None else self.outcome(twin)
-        primary = max(layers, key=lambda layer: _claim(layer, node.op_type))  # the first of equals
+        primary = max(layers, key=lambda layer: claim(layer, node.op_type))  # the first of equals
         helpers = tuple(layer.name for layer in layers if layer is not primary)
         return NodeOutcome(primary.name, primary.precision, helpers)
 
@@ -297,18 +166,6 @@ class _Fate:
                 found.add(node.ref)
                 todo.extend(node.inputs)
         return found
-
-
-def _claim(layer: Layer, op_type: str) -> tuple[bool, bool, bool, bool, bool]:
-    """How good a claim a layer has to do the arithmetic of a node that it names; the greatest wins."""
-    listed = mnemonics(layer)
-    return (
-        op_type in CONTRACTIONS and contracts(layer),
-        _MNEMONICS.get(op_type, op_type[:4].capitalize()) in listed,
-        layer.kind not in _GENERATED_KINDS | _CONTROL_KINDS,
-        computes(layer),
-        layer.kind not in _CONTROL_KINDS,
-    )
 
 
 def _twins(source: SourceGraph, named: Collection[str]) -> dict[str, SourceNode]:

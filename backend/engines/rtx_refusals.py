@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graftwerk.backend.engines.rtx_attribution import LogNames
+from graftwerk.backend.engines.rtx_names import LogNames
 from graftwerk.backend.engines.source import SourceGraph
 from graftwerk.backend.fault import Fault
 

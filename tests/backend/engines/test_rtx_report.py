@@ -11,7 +11,8 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from graftwerk.backend.engines.report import Report
-from graftwerk.backend.engines.rtx_attribution import CONTRACTIONS, attribute
+from graftwerk.backend.engines.rtx_attribution import attribute
+from graftwerk.backend.engines.rtx_kernels import CONTRACTIONS
 from graftwerk.backend.engines.rtx_log import engine_layers, static_tensors
 from graftwerk.backend.engines.source import SourceGraph, source_of
 from graftwerk.resources import model as bundled
