@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.operations.registry import Operation, make, why_blocked
 from graftwerk.widgets.panels.editors import Editor, make_editor
-from graftwerk.widgets.panels.parts import doc_html, note
+from graftwerk.widgets.panels.parts import doc_html, note, scrolling
 
 #: Waits for a pause in typing before the operation is asked whether it can be done, milliseconds.
 PAUSE = 120
@@ -123,16 +123,12 @@ class OperationDialog(QDialog):
     def _lay_out(self, title: str, doc: str) -> None:
         heading = QLabel(title)
         heading.setProperty("role", "title")
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(20, 0, 20, 4)
         column.setSpacing(10)
         column.addWidget(Documentation(doc))
         column.addWidget(self.form, 1)
-        scroll.setWidget(inside)
         buttons = QHBoxLayout()
         buttons.addStretch(1)
         buttons.addWidget(self.cancel_button)
@@ -147,7 +143,7 @@ class OperationDialog(QDialog):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(8)
         outer.addWidget(heading)
-        outer.addWidget(scroll, 1)
+        outer.addWidget(scrolling(inside), 1)
         outer.addLayout(foot)
         self._inside = inside
         self.resize(500, 400)

@@ -8,7 +8,7 @@ import re
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QLabel, QLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QLabel, QLayout, QScrollArea, QSizePolicy, QWidget
 
 
 def doc_html(text: str) -> str:
@@ -57,13 +57,30 @@ def note(text: str = "", role: str = "muted") -> QLabel:
     return label
 
 
-def rule() -> QFrame:
-    """A thin line across."""
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    line.setFixedHeight(1)
-    line.setStyleSheet("border: none; background: palette(midlight);")
-    return line
+def section(title: str, above: int = 8) -> QLabel:
+    """A heading inside a form."""
+    heading = QLabel(title)
+    heading.setProperty("role", "section")
+    heading.setContentsMargins(0, above, 0, 0)
+    return heading
+
+
+def scrolling(inside: QWidget) -> QScrollArea:
+    """What doesn't fit into a dialog or a dock scrolls, up and down only."""
+    scroll = QScrollArea()
+    scroll.setWidgetResizable(True)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    scroll.setWidget(inside)
+    return scroll
+
+
+def fit_height(dialog: QWidget, inside: QWidget, foot: QLayout, width: int) -> None:
+    """Makes a dialog of a scrolling part and a foot as high as they are, if the screen is."""
+    layout = inside.layout()
+    assert layout is not None
+    content = layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.sizeHint().height()
+    wanted = content + foot.sizeHint().height() + 16
+    dialog.resize(width, min(wanted, int(dialog.screen().availableGeometry().height() * 0.85)))
 
 
 def clear(layout: QLayout) -> None:
