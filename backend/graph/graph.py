@@ -31,7 +31,7 @@ class Problem:
     severity: str = "warning"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Graph:
     """One revision of a model's graph. Everything in it is shared between revisions: change nothing, use `Edit`.
 
@@ -61,13 +61,16 @@ class Graph:
     touched: frozenset[NodeId] = frozenset()
     revision: int = 0
     parent: int = -1
-    _inputs: Mapping[str, ValueInfoProto] = field(init=False, repr=False)
-    _outputs: Mapping[str, ValueInfoProto] = field(init=False, repr=False)
+    _inputs: Mapping[str, ValueInfoProto] = field(init=False)
+    _outputs: Mapping[str, ValueInfoProto] = field(init=False)
 
     def __post_init__(self) -> None:
         # By name: an exported language model has a thousand inputs and outputs for its cache.
         object.__setattr__(self, "_inputs", {info.name: info for info in self.inputs})
         object.__setattr__(self, "_outputs", {info.name: info for info in self.outputs})
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.skeleton.name!r}, revision {self.revision}, {len(self.nodes)} nodes>"
 
     def producer(self, tensor: str) -> NodeId | None:
         """The node that makes a tensor; None for inputs, weights, and what nothing makes."""

@@ -55,29 +55,33 @@ def shares_the_rest(before: Graph, after: Graph) -> None:
     assert after.parent == before.revision
 
 
-def random_feeds(graph: Graph) -> list[NDArray[Any]]:
+def random_feeds(graph: Graph) -> dict[str, NDArray[Any]]:
     """Values for the graph inputs that are not weights, in their order."""
     random = np.random.default_rng(5)
-    feeds = []
-    for info in graph.inputs:
-        known = graph.type_of(info.name)
+    feeds = {}
+    for name in _fed(graph):
+        known = graph.type_of(name)
         assert known is not None
         assert known.shape is not None
-        if info.name in graph.initializers:
-            continue
         shape = [size if isinstance(size, int) else 2 for size in known.shape]
         kind = onnx.helper.tensor_dtype_to_np_dtype(known.dtype)
         values = random.normal(0, 1, shape) if kind.kind == "f" else random.integers(0, 2, shape)
-        feeds.append(values.astype(kind))
+        feeds[name] = values.astype(kind)
     return feeds
 
 
-def computed(graph: Graph, feeds: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """What ONNX Runtime computes, the original subgraphs standing in for plugins."""
+def _fed(graph: Graph) -> list[str]:
+    return [info.name for info in graph.inputs if info.name not in graph.initializers]
+
+
+def computed(graph: Graph, feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """What ONNX Runtime computes, the original subgraphs standing in for plugins. Feeds of inputs that are gone are
+    left out; those of an input under a new name are found by what is left."""
     runnable, _ = with_stand_ins(graph)
-    names = [info.name for info in graph.inputs if info.name not in graph.initializers]
-    given = dict(zip(names, feeds, strict=False))  # an unread input may have gone
-    found = run_model(to_model(runnable), given)
+    names = _fed(graph)
+    old = [name for name in feeds if name not in names]
+    renamed = dict(zip((name for name in names if name not in feeds), old, strict=False))
+    found = run_model(to_model(runnable), {name: feeds[renamed.get(name, name)] for name in names})
     return [found[info.name] for info in graph.outputs]
 
 
