@@ -40,7 +40,8 @@ def graphs(draw: st.DrawFn) -> Graph:
     outputs = draw(st.sets(st.sampled_from(tensors[4:]), min_size=1, max_size=3))
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in ("x0", "x1")]
     inputs.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
-    weights = [helper.make_tensor(name, TensorProto.FLOAT, [2, 3], [1.0, -2.0, 0.5, 0.0, 3.0, -1.0]) for name in ("w0", "w1")]
+    values = [1.0, -2.0, 0.5, 0.0, 3.0, -1.0]
+    weights = [helper.make_tensor(name, TensorProto.FLOAT, [2, 3], values) for name in ("w0", "w1")]
     made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in sorted(outputs)]
     graph = helper.make_graph(nodes, "random", inputs, made, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -58,8 +59,9 @@ def _branch(number: int, first: str, second: str, name: str) -> onnx.NodeProto:
     return helper.make_node("If", ["c"], [name], name=f"n{number}", **bodies)
 
 
-def _drawn(draw: st.DrawFn, graph: Graph) -> Operation | None:
-    """Some operation on a random selection, its free parameters drawn."""
+@st.composite
+def drawn(draw: st.DrawFn, graph: Graph) -> Operation | None:
+    """Some operation on a random selection, its free parameters drawn; None where the selection doesn't fit."""
     found = operations()[draw(st.sampled_from(sorted(operations())))]
     nodes, tensors = list(graph.nodes), list(graph.tensors())
     count = min(draw(st.sampled_from((1, 1, 1, 0, 2, 3))), len(nodes))
@@ -96,7 +98,7 @@ def test_random_sequences_keep_the_laws(data: st.DataObject) -> None:
         graph = document.graph
         if not graph.nodes:
             break
-        operation = _drawn(data.draw, graph)
+        operation = data.draw(drawn(graph))
         if operation is None or why_blocked(operation, graph) is not None:
             continue
         before = fingerprint(graph)
