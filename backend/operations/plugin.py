@@ -101,7 +101,7 @@ class ReplaceWithPlugin(Operation):
         graph = edit.base
         known = {tensor: graph.type_of(tensor) for tensor in outputs}
         if any(kind is None or not kind.dtype for kind in known.values()):
-            known = {**known, **{tensor: kind for tensor, kind in infer(graph).items() if tensor in known}}
+            known = {**known, **{tensor: kind for tensor, kind in infer(graph, symbolic=False).items() if tensor in known}}
         for tensor, kind in known.items():
             if kind is not None and kind.dtype and not graph.is_output(tensor):
                 edit.declare(kind.value_info(tensor))

@@ -26,13 +26,19 @@ def int8(values: object) -> NDArray[Any]:
     return np.asarray(values, np.int8)
 
 
-def parse(text: str, opset: int = 17, ir: int = 8, weights: Mapping[str, NDArray[Any]] | None = None) -> Graph:
-    """A graph of a text such as `g (float[2,3] x) => (float[2,3] y) { y = Relu(x) }`, with further weights."""
-    head = f'<ir_version: {ir}, opset_import: ["" : {opset}]>'
-    model = onnx.parser.parse_model(head + text)
+def parse(
+    text: str, opset: int = 17, ir: int = 8, weights: Mapping[str, NDArray[Any]] | None = None, extra: str = "",
+    check: bool = True,
+) -> Graph:  # fmt: skip
+    """A graph of a text such as `g (float[2,3] x) => (float[2,3] y) { y = Relu(x) }`, with further weights.
+
+    `extra` are imports of further domains, such as `, "trt.plugins" : 1`.
+    """
+    model = onnx.parser.parse_model(f'<ir_version: {ir}, opset_import: ["" : {opset}{extra}]>' + text)
     for name, values in (weights or {}).items():
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
-    onnx.checker.check_model(model)
+    if check:
+        onnx.checker.check_model(model)
     return decode(model.SerializeToString(), None, None)
 
 

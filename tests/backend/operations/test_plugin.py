@@ -13,6 +13,7 @@ from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load, save
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.scopes import scope_of
+from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.standin import DOMAIN, deployable, plugin_nodes, stand_in, with_stand_ins
 from graftwerk.backend.graph.types import TensorType
 from tests.backend.operations.qdq_models import checked, do, floats, ops, parse, run, why
@@ -208,6 +209,7 @@ def test_bodies_go_along_with_what_they_read() -> None:
 @pytest.mark.parametrize("scope", ["layer.0", "layer.1"])
 def test_an_exported_encoder_layer(models: Path, scope: str) -> None:
     before = load(models / "encoder.onnx")
+    before = before.with_types(infer(before))
     nodes = [before.ref(node) for node, record in before.nodes.items() if scope in ".".join(scope_of(record))]
     assert len(nodes) > 60
     graph = do(before, "plugin.replace", nodes=nodes, op_type="EncoderLayer", plugin_version="2")
