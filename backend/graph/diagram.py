@@ -68,7 +68,7 @@ class Diagram:
     source_port: Floats  # (E,)
     target_port: Floats  # (E,)
     tensor: Ints  # (E,) numbers of names in `table`
-    box_of: Ints  # (graph.next_id,)
+    box_of: Ints  # (graph.next_id,) or more
 
     def box(self, node: NodeId) -> int | None:
         """The box that shows a node; that of a consumer where it is folded; None where there is none."""

@@ -10,9 +10,10 @@ import numpy as np
 from onnx import NodeProto
 
 from graftwerk.backend.graph.diagram import FAMILY_NUMBERS, Diagram, Kind, Table, family_number, port
-from graftwerk.backend.graph.diagram_roles import SPECIAL, Owner, Path, owner_of
+from graftwerk.backend.graph.diagram_roles import SPECIAL, Owner, Path, owner_of, pill
 from graftwerk.backend.graph.diagram_text import leaf_name
 from graftwerk.backend.graph.graph import Graph, NodeId, reads
+from graftwerk.backend.quantize.pairs import QUANTIZE
 
 #: Widths that a box may have, and heights without and with a row of chips (scene units).
 WIDTHS = (128.0, 160.0, 192.0, 224.0, 256.0)
@@ -42,14 +43,13 @@ class Edge(NamedTuple):
 
 @dataclass
 class Builder:
-    """Describes boxes and edges of one revision; knows by `box_of`, `inputs` and `scopes` which boxes there are."""
+    """Describes boxes and edges of one revision; knows by `box_of` and `inputs` which boxes there are."""
 
     graph: Graph
     collapsed: frozenset[Path]
     table: Table
     box_of: MutableSequence[int]
     inputs: dict[str, int] = field(default_factory=dict)
-    scopes: dict[Path, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.functions = frozenset((function.name, function.domain) for function in self.graph.functions)
@@ -59,6 +59,15 @@ class Builder:
             return node
         return owner_of(self.graph, node, record, self.collapsed)
 
+    def box(self, owner: NodeId | Path) -> Box:
+        """The box with this key."""
+        if isinstance(owner, tuple):
+            return self.scope_box(owner)
+        record = self.graph.nodes[owner]
+        if record.op_type == QUANTIZE and pill(self.graph, owner):
+            return Box(Kind.PILL, owner, FAMILY_NUMBERS["quantize"], *PILL_SIZE)
+        return self.node_box(owner, record)
+
     def node_box(self, node: NodeId, record: NodeProto) -> Box:
         op_type = record.op_type
         chips = sum(1 for tensor in record.input if self._folded(tensor))
@@ -67,9 +76,6 @@ class Builder:
             needed = max(needed, 190.0 if chips == 2 else 130.0 if chips == 1 else WIDTHS[-1])
         family = family_number(op_type, record.domain, self.functions)
         return Box(Kind.NODE, node, family, fitting(needed), HEIGHT_WITH_CHIPS if chips else HEIGHT)
-
-    def pill_box(self, quantize: NodeId) -> Box:
-        return Box(Kind.PILL, quantize, FAMILY_NUMBERS["quantize"], *PILL_SIZE)
 
     def scope_box(self, path: Path) -> Box:
         number = self.table.number("\n".join(path))
@@ -126,16 +132,24 @@ def fitting(needed: float) -> float:
     return next((width for width in WIDTHS if width >= needed), WIDTHS[-1])
 
 
+def drawn_inputs(graph: Graph) -> list[str]:
+    """The inputs that have boxes: those that are no weights (in IR 3 weights are inputs too), each once."""
+    return list(dict.fromkeys(info.name for info in graph.inputs if info.name not in graph.initializers))
+
+
+def drawn_outputs(graph: Graph) -> list[str]:
+    return list(dict.fromkeys(info.name for info in graph.outputs))
+
+
 def build(graph: Graph, collapsed: frozenset[Path] = frozenset(), table: Table | None = None) -> Diagram:
     """The diagram of a graph with some scopes collapsed. Boxes come in the order of the file, inputs first."""
     table = table or Table()
     builder = Builder(graph, collapsed, table, [-1] * graph.next_id)
     boxes: list[Box] = []
     shown: list[list[NodeId]] = []  # by box
-    for info in graph.inputs:
-        if info.name not in graph.initializers and info.name not in builder.inputs:
-            builder.inputs[info.name] = len(boxes)
-            boxes.append(builder.end_box(Kind.INPUT, info.name))
+    for name in drawn_inputs(graph):
+        builder.inputs[name] = len(boxes)
+        boxes.append(builder.end_box(Kind.INPUT, name))
     shown += [[] for _ in boxes]
     first_box: dict[Owner, int] = {}
     for node, record in graph.nodes.items():
@@ -145,34 +159,17 @@ def build(graph: Graph, collapsed: frozenset[Path] = frozenset(), table: Table |
         box = first_box.get(owner)
         if box is None:
             box = first_box[owner] = len(boxes)
-            boxes.append(_box(builder, owner, node, record))
+            boxes.append(builder.box(owner))
             shown.append([])
         shown[box].append(node)
         builder.box_of[node] = box
     edges: list[Edge] = []
     for box in range(len(builder.inputs), len(boxes)):
         edges += builder.node_edges(box, shown[box], boxes[box].width)
-    for info in {info.name: info for info in graph.outputs}.values():
-        edges += builder.end_edges(len(boxes), info.name)
-        boxes.append(builder.end_box(Kind.OUTPUT, info.name))
+    for name in drawn_outputs(graph):
+        edges += builder.end_edges(len(boxes), name)
+        boxes.append(builder.end_box(Kind.OUTPUT, name))
     return _diagram(builder, boxes, edges)
-
-
-def _box(builder: Builder, owner: Owner, node: NodeId, record: NodeProto) -> Box:
-    if isinstance(owner, tuple):
-        return builder.scope_box(owner)
-    assert owner is not None
-    if record.op_type in SPECIAL and is_pill(builder, owner):
-        return builder.pill_box(owner)
-    return builder.node_box(node, record)
-
-
-def is_pill(builder: Builder, owner: NodeId) -> bool:
-    """Whether the box named after a node stands for a pair: then the nodes that read it have it as their owner."""
-    graph = builder.graph
-    users = graph.consumers(graph.nodes[owner].output[0]) if graph.nodes[owner].output else ()
-    return bool(users) and graph.nodes[owner].op_type == "QuantizeLinear" \
-        and builder.owner(users[0], graph.nodes[users[0]]) == owner
 
 
 def columns(boxes: list[Box], edges: list[Edge]) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:

@@ -13,9 +13,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from graftwerk.backend.graph import layout_update
 from graftwerk.backend.graph.diagram import Diagram, Key
 from graftwerk.backend.graph.diagram_build import build
 from graftwerk.backend.graph.diagram_roles import Path
+from graftwerk.backend.graph.diagram_update import update
+from graftwerk.backend.graph.diff import Diff
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.layout import Placement, layout
 
@@ -24,6 +27,8 @@ Floats = NDArray[np.float64]
 
 #: Length of the two ends of an edge that is too long to be drawn whole.
 STUB = 22.0
+#: How far an edge keeps to the vertical before it turns aside, as a part of the way down.
+BEND = 0.62
 #: Points on a curve that its distance from a point is measured at.
 SAMPLES = 17
 
@@ -188,15 +193,24 @@ def draw(graph: Graph, collapsed: frozenset[Path] = frozenset(),
     return Picture.of(diagram, placement, moved)
 
 
+def redraw(before: Picture, graph: Graph, change: Diff, moved: Mapping[Key, tuple[float, float]]) -> Picture:
+    """The picture of the revision that `change` leads to from that of `before`: what is in both stays where it is."""
+    made = update(before.diagram, graph, change)
+    new = made.diagram
+    placement = layout_update.update(before.placement, made.box_of, made.edge_of, new.width, new.height, new.source,
+                                     new.target, new.source_port, new.target_port)
+    return Picture.of(new, placement, moved)
+
+
 def curve_points(segments: Floats, count: int) -> Floats:
     """Points on the curves of segments, (S, count, 2): cubics that are vertical at both ends."""
     t = np.linspace(0.0, 1.0, count)
     x0, y0, x1, y1 = (column[:, None] for column in segments.T)
-    middle = (y0 + y1) / 2
-    # Bézier with the control points (x0, middle) and (x1, middle)
+    upper, lower = y0 + BEND * (y1 - y0), y1 - BEND * (y1 - y0)
+    # Bézier with the control points (x0, upper) and (x1, lower)
     weight_x = 3 * t**2 - 2 * t**3
     x = x0 + (x1 - x0) * weight_x
-    y = y0 * (1 - t) ** 3 + 3 * middle * t * (1 - t) + y1 * t**3
+    y = y0 * (1 - t) ** 3 + 3 * upper * t * (1 - t) ** 2 + 3 * lower * t**2 * (1 - t) + y1 * t**3
     return np.stack((x, y), axis=2)
 
 

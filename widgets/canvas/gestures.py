@@ -236,7 +236,7 @@ class DragPill(Asking):
         painter.setBrush(color(theme.notice))
         painter.drawRoundedRect(rect, 12, 12)
         painter.setFont(letters.font)
-        painter.setPen(color(theme.ink(theme.notice_border, theme.notice)))
+        painter.setPen(color(theme.ink(theme.warning, theme.notice)))
         painter.drawText(QPointF(rect.left() + 12, rect.center().y() + letters.ascent / 2), text)
         self.paint_hint(painter)
 

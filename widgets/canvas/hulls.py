@@ -24,13 +24,11 @@ RADIUS = 10.0
 
 @dataclass(frozen=True)
 class Outline:
-    """A hull as it is drawn: its pieces, topmost first, each with the line that the title may take."""
+    """A hull as it is drawn: all its pieces in one path, and per piece the rectangle whose top has the title."""
 
     hull: Hull
     path: QPainterPath
-    title_right: float
-    title_top: float
-    title_room: float
+    titles: tuple[QRectF, ...]
 
 
 class Hulls:
@@ -54,12 +52,11 @@ class Hulls:
     @cached_property
     def _bounds(self) -> Floats:
         """Left, top, right, bottom around the boxes of each hull, (H, 4); empty hulls are nowhere."""
-        picture = self.picture
         bounds = np.full((len(self.hulls), 4), np.nan)
         for number, boxes in enumerate(self.members):
             if len(boxes):
-                bounds[number] = (picture.left[boxes].min() - SIDE, picture.top[boxes].min() - ABOVE,
-                                  picture.right[boxes].max() + SIDE, picture.bottom[boxes].max() + BELOW)
+                whole = self._whole(boxes)
+                bounds[number] = whole.left, whole.top, whole.right, whole.bottom
         return bounds
 
     def visible(self, frame: Frame) -> list[int]:
@@ -84,21 +81,57 @@ class Hulls:
         return self.hulls[min(hit, key=lambda number: len(self.members[number]))]
 
     def _made(self, number: int) -> Outline:
-        picture, boxes = self.picture, self.members[number]
+        boxes = self.members[number]
         own = set(boxes.tolist())
-        rects = [self._around(box, own) for box in own]
-        rects += self._links(boxes, own)
         path = QPainterPath()
-        for rect in rects:
-            piece = QPainterPath()
-            piece.addRect(rect)
-            path = path.united(piece)
-        highest = int(boxes[np.lexsort((-picture.right[boxes], picture.top[boxes]))[0]])
-        title = self._around(highest, own)
-        rounded_path = QPainterPath()
+        titles = []
+        for piece in self._connected(boxes):
+            rects = self._piece(piece, own)
+            titles.append(rects[0])
+            for rect in rects:
+                part = QPainterPath()
+                part.addRect(rect)
+                path = path.united(part)
+        outline = QPainterPath()
         for polygon in path.simplified().toSubpathPolygons():
-            rounded_path.addPath(rounded(polygon))
-        return Outline(self.hulls[number], rounded_path, title.right() - 8, title.top(), title.width() - 16)
+            outline.addPath(rounded(polygon))
+        return Outline(self.hulls[number], outline, tuple(titles))
+
+    def _connected(self, boxes: Ints) -> list[Ints]:
+        """Boxes that hang together by edges among them, from the top."""
+        inner = self._inner(boxes)
+        diagram = self.picture.diagram
+        near: dict[int, list[int]] = {box: [] for box in boxes.tolist()}
+        for source, target in zip(diagram.source[inner].tolist(), diagram.target[inner].tolist(), strict=True):
+            near[source].append(target)
+            near[target].append(source)
+        found = []
+        left = set(near)
+        for box in boxes[np.argsort(self.picture.top[boxes], kind="stable")].tolist():
+            waiting = [box] if box in left else []
+            piece = []
+            while waiting:
+                at = waiting.pop()
+                if at in left:
+                    left.remove(at)
+                    piece.append(at)
+                    waiting += near[at]
+            if piece:
+                found.append(np.array(piece, np.int64))
+        return found
+
+    def _inner(self, boxes: Ints) -> Ints:
+        diagram = self.picture.diagram
+        return np.flatnonzero(np.isin(diagram.source, boxes) & np.isin(diagram.target, boxes))
+
+    def _piece(self, boxes: Ints, own: set[int]) -> list[QRectF]:
+        """The rectangles that make up one piece; the first has the title."""
+        whole = self._whole(boxes)
+        if len(boxes) > 1 and self._free(whole, own):
+            return [_rect(whole)]
+        picture = self.picture
+        order = boxes[np.lexsort((-picture.right[boxes], picture.top[boxes]))]
+        return [*(self._around(box, own) for box in order.tolist()), *self._links(boxes, own)]
 
     def _around(self, box: int, own: set[int]) -> QRectF:
         picture = self.picture
@@ -111,17 +144,19 @@ class Hulls:
                 break
         return _rect(grown)
 
+    def _whole(self, boxes: Ints) -> Frame:
+        picture = self.picture
+        return Frame(float(picture.left[boxes].min()) - SIDE, float(picture.top[boxes].min()) - ABOVE,
+                     float(picture.right[boxes].max()) + SIDE, float(picture.bottom[boxes].max()) + BELOW)
+
     def _free(self, frame: Frame, own: set[int]) -> bool:
         return own.issuperset(self.picture.boxes_in(frame).tolist())
 
     def _links(self, boxes: Ints, own: set[int]) -> list[QRectF]:
-        picture, diagram = self.picture, self.picture.diagram
-        inner = np.flatnonzero(np.isin(diagram.source, boxes) & np.isin(diagram.target, boxes))
+        diagram = self.picture.diagram
         found = []
-        for edge in inner.tolist():
-            both = [int(diagram.source[edge]), int(diagram.target[edge])]
-            around = Frame(float(picture.left[both].min()) - SIDE, float(picture.top[both].min()) - ABOVE,
-                           float(picture.right[both].max()) + SIDE, float(picture.bottom[both].max()) + BELOW)
+        for edge in self._inner(boxes).tolist():
+            around = self._whole(np.array((diagram.source[edge], diagram.target[edge]), np.int64))
             if self._free(around, own):
                 found.append(_rect(around))
             else:

@@ -6,6 +6,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter
 
+from graftwerk.backend.graph.diagram import Kind
 from graftwerk.backend.graph.diagram_picture import STUB, Floats, Frame, Ints, Picture
 from graftwerk.widgets.canvas.captions import Captions
 from graftwerk.widgets.canvas.look import Look, color, pen
@@ -15,6 +16,9 @@ WIDTH, STRONG = 1.4, 2.4
 #: A stroked path costs more than in proportion to its length: so many curves are stroked at a time.
 BATCH = 6
 ARROW = 4.0
+#: From a port down to the type beside its edge: below the border of a hull.
+LABEL_DROP = 12.0
+LEFT, RIGHT = 1, 2
 
 
 def paint_edges(painter: QPainter, picture: Picture, look: Look, frame: Frame, fine: bool) -> None:
@@ -105,17 +109,31 @@ def paint_types(painter: QPainter, picture: Picture, look: Look, frame: Frame, c
     inside = picture.segments_in(frame)
     edges = np.unique(picture.segment_edge[inside])
     _, first = np.unique(picture.starts[edges], axis=0, return_index=True)
+    leaning = _leaning(picture.segments[inside])
     placed: list[QRectF] = []
     painter.setFont(small.font)
     painter.setPen(color(look.theme.muted))
     for edge in edges[np.sort(first)].tolist():
         text = captions.tensor(diagram.tensor_name(edge))
-        if not text:
+        if not text or int(diagram.kind[diagram.source[edge]]) == Kind.INPUT:  # that says it already
             continue
         x, y = picture.starts[edge].tolist()
-        rect = QRectF(x + 6, y + 5, small.width(text), small.height)
+        lean = leaning.get((x, y), 0)
+        width = small.width(text)
+        if lean == LEFT | RIGHT:
+            continue
+        rect = QRectF(x - 7 - width if lean == RIGHT else x + 7, y + LABEL_DROP, width, small.height)
         around = Frame(rect.left(), rect.top(), rect.right(), rect.bottom())
         if len(picture.boxes_in(around)) or any(rect.intersects(other) for other in placed):
             continue
         placed.append(rect)
         painter.drawText(QPointF(rect.left(), rect.top() + small.ascent + 2), text)
+
+
+def _leaning(segments: Floats) -> dict[tuple[float, float], int]:
+    """To which sides edges leave each port; a text beside it stands on the other one."""
+    found: dict[tuple[float, float], int] = {}
+    for x0, y0, x1, _ in segments.tolist():
+        side = 0 if abs(x1 - x0) < 4 else LEFT if x1 < x0 else RIGHT
+        found[x0, y0] = found.get((x0, y0), 0) | side
+    return found

@@ -12,6 +12,10 @@ from graftwerk.widgets.canvas.look import Look, color, pen
 from graftwerk.widgets.canvas.primitives import Pool
 
 
+#: How much of its colour a hull shows inside, pointed at and not.
+LIFTED, REST = 0.26, 0.16
+
+
 class HullPainter:
     def __init__(self) -> None:
         self._rects = Pool(QRectF)
@@ -21,7 +25,7 @@ class HullPainter:
             outline = hulls.outline(number)
             hovered = outline.hull.name == look.marks.hovered_hull
             painter.setPen(pen(outline.hull.color, 2.6 if hovered else 1.5))
-            painter.setBrush(color(look.theme.tint(outline.hull.color, 0.26 if hovered else 0.16)))
+            painter.setBrush(color(look.theme.tint(outline.hull.color, LIFTED if hovered else REST)))
             painter.drawPath(outline.path)
 
     def paint_titles(self, painter: QPainter, hulls: Hulls, look: Look, frame: Frame) -> None:
@@ -29,10 +33,16 @@ class HullPainter:
         painter.setFont(badge.font)
         for number in hulls.visible(frame):
             outline = hulls.outline(number)
-            text = badge.elided(outline.hull.title, outline.title_room)
-            painter.setPen(color(look.theme.ink(outline.hull.color)))
-            x = outline.title_right - badge.width(text)
-            painter.drawText(QPointF(x, outline.title_top + (ABOVE + badge.ascent) / 2), text)
+            hovered = outline.hull.name == look.marks.hovered_hull
+            inside = look.theme.tint(outline.hull.color, LIFTED if hovered else REST)
+            ink = look.theme.ink(outline.hull.color)
+            for rect in outline.titles:
+                text = badge.elided(outline.hull.title, rect.width() - 16)
+                width = badge.width(text)
+                x = rect.right() - 8 - width
+                painter.fillRect(QRectF(x - 4, rect.top() + 4, width + 8, ABOVE - 7), color(inside))
+                painter.setPen(color(ink))
+                painter.drawText(QPointF(x, rect.top() + (ABOVE + badge.ascent) / 2), text)
 
     def paint_middle(self, painter: QPainter, hulls: Hulls, look: Look, frame: Frame) -> None:
         """A tint around each box instead of the outlines, of which there would be too many."""

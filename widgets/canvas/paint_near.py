@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QPainter, QPen
 
 from graftwerk.backend.graph.diagram import Kind
 from graftwerk.backend.graph.diagram_picture import Picture
@@ -15,6 +15,7 @@ from graftwerk.widgets.canvas.captions import Captions
 from graftwerk.widgets.canvas.lettering import Lettering
 from graftwerk.widgets.canvas.look import Colors, Look, color, pen
 from graftwerk.widgets.canvas.primitives import Pool
+from graftwerk.widgets.color import mix
 
 RADIUS, STRIPE, PADDING = 5.0, 5.0, 14.0
 CHIP_HEIGHT, CHIP_GAP = 17.0, 6.0
@@ -83,9 +84,9 @@ class NearPainter:
                 return
             width = small.width(text) + 12
             painter.setPen(pen(theme.notice_border) if chip.quantized else Qt.PenStyle.NoPen)
-            painter.setBrush(color(theme.notice if chip.quantized else theme.sunken))
+            painter.setBrush(color(theme.notice if chip.quantized else mix(theme.node, theme.muted, 0.12)))
             painter.drawRoundedRect(QRectF(x, top, width, CHIP_HEIGHT), 4, 4)
-            ink = theme.ink(theme.notice_border, theme.notice) if chip.quantized else theme.muted
+            ink = theme.ink(theme.warning, theme.notice) if chip.quantized else theme.muted
             _write(painter, small, ink, x + 6, top + (CHIP_HEIGHT + small.ascent) / 2, text)
             x += width + CHIP_GAP
 
@@ -127,7 +128,7 @@ def _titles(painter: QPainter, picture: Picture, captions: Captions, look: Look,
     painter.setFont(title.font)
     for box in boxes.tolist():
         rect = rect_of(picture, box)
-        text = captions.box(box).title
+        text = captions.box(box).title if int(picture.diagram.kind[box]) != Kind.PILL else "Q/DQ"
         fit = min(LARGE, (rect.width() - 24) / max(title.width(text), 1.0))
         if fit < 1.0:
             text, fit = title.elided(text, rect.width() - 24), 1.0
@@ -138,7 +139,7 @@ def _titles(painter: QPainter, picture: Picture, captions: Captions, look: Look,
         painter.restore()
 
 
-def _border(look: Look, box: int):  # type: ignore[no-untyped-def]
+def _border(look: Look, box: int) -> QPen:
     marks, theme = look.marks, look.theme
     if box in marks.selected:
         return pen(theme.accent, 2.0)
@@ -162,7 +163,7 @@ def _pill(painter: QPainter, rect: QRectF, text: str, look: Look, box: int) -> N
     painter.setPen(_border(look, box) if marked else pen(theme.notice_border, 1.4))
     painter.setBrush(color(theme.notice))
     painter.drawRoundedRect(rect, rect.height() / 2, rect.height() / 2)
-    ink = theme.ink(theme.notice_border, theme.notice)
+    ink = theme.ink(theme.warning, theme.notice)
     _write(painter, letters, ink, rect.left() + 12, rect.center().y() + letters.ascent / 2, text)
 
 
@@ -210,6 +211,8 @@ def _labels(painter: QPainter, picture: Picture, look: Look, boxes: Boxes) -> No
         text = small.elided(text, rect.width() - 20)
         width = small.width(text) + 12
         tab = QRectF(rect.right() - width - 6, rect.top() - 10, width, 17)
+        if int(picture.diagram.kind[box]) == Kind.PILL:  # that has no room but beside it
+            tab.moveTo(rect.right() + 4, rect.center().y() - tab.height() / 2)
         painter.setPen(pen(theme.node_border))
         painter.setBrush(color(theme.surface))
         painter.drawRoundedRect(tab, 4, 4)

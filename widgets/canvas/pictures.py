@@ -9,7 +9,7 @@ from dataclasses import replace
 from onnx import GraphProto, ModelProto
 
 from graftwerk.backend.graph.diagram import Diagram, Key
-from graftwerk.backend.graph.diagram_picture import Picture, draw
+from graftwerk.backend.graph.diagram_picture import Picture, draw, redraw
 from graftwerk.backend.graph.diagram_roles import Path
 from graftwerk.backend.graph.diff import Diff
 from graftwerk.backend.graph.graph import Graph
@@ -45,7 +45,7 @@ class Pictures:
         kept = self._kept.get((graph.revision, diagram.collapsed))
         if kept is not None:
             return Picture.of(replace(kept[0], graph=graph), kept[1], moved)
-        return self._keep(draw(graph, diagram.collapsed, moved))
+        return self._keep(redraw(shown, graph, change, moved))
 
     def _keep(self, picture: Picture) -> Picture:
         diagram = picture.diagram

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QByteArray, QDataStream, QLineF, QRectF
 from PySide6.QtGui import QPainterPath
 
+from graftwerk.backend.graph.diagram_picture import BEND
+
 Floats = NDArray[np.float64]
 Shape = TypeVar("Shape", QRectF, QLineF)
 
@@ -64,10 +66,10 @@ def curves(segments: Floats) -> QPainterPath:
     elements["type"][line + 1] = _LINE
     elements["type"][bent + 1] = _CURVE
     elements["type"][bent + 2] = elements["type"][bent + 3] = _CURVE_DATA
-    middle = (segments[lean, 1] + segments[lean, 3]) / 2
+    high = (segments[lean, 3] - segments[lean, 1]) * BEND
     for at, x, y in (
-        (line + 1, segments[~lean, 2], segments[~lean, 3]), (bent + 1, segments[lean, 0], middle),
-        (bent + 2, segments[lean, 2], middle), (bent + 3, segments[lean, 2], segments[lean, 3]),
+        (line + 1, segments[~lean, 2], segments[~lean, 3]), (bent + 1, segments[lean, 0], segments[lean, 1] + high),
+        (bent + 2, segments[lean, 2], segments[lean, 3] - high), (bent + 3, segments[lean, 2], segments[lean, 3]),
     ):  # fmt: skip
         elements["x"][at], elements["y"][at] = x, y
     head, tail = np.array([count], ">i4").tobytes(), np.zeros(2, ">i4").tobytes()
