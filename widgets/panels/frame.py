@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QHelpEvent, QIcon, QPainter, QPaintEvent, QPixmap
+from PySide6.QtGui import QColor, QHelpEvent, QIcon, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -23,19 +23,32 @@ _SWATCH, _SPACE, _BETWEEN = 10, 6, 14
 
 
 class DetailLabel(ElidedLabel):
-    """A line whose tooltip says more than it has room for."""
+    """A line that gives way to a shorter one where it doesn't fit. Its tooltip is the whole line, and more."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("", parent)
+        self.setProperty("role", "muted")
+        self._lines: tuple[str, ...] = ("",)
         self._details = ""
 
-    def set_texts(self, line: str, details: str) -> None:
-        self.setText(line)
+    def set_texts(self, lines: Sequence[str], details: str) -> None:
+        """The line, then shorter forms of it."""
+        self._lines = tuple(lines)
         self._details = details
+        self._fit()
+
+    def _fit(self) -> None:
+        room = self.contentsRect().width()
+        fitting = (line for line in self._lines if self.fontMetrics().horizontalAdvance(line) <= room)
+        self.setText(next(fitting, self._lines[-1]))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            QToolTip.showText(event.globalPos(), "\n".join(filter(None, (self.text(), self._details))), self)
+            QToolTip.showText(event.globalPos(), "\n".join(filter(None, (self._lines[0], self._details))), self)
             return True
         return super().event(event)
 
@@ -133,7 +146,8 @@ def swatch(color: str) -> QIcon:
         painter.setBrush(QColor(color))
         painter.drawRoundedRect(QRectF(1, 1, 10, 10), 2.5, 2.5)
         painter.end()
-        made.addPixmap(pixmap)
+        for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):  # a selected row does not tint it
+            made.addPixmap(pixmap, mode)
     return made
 
 

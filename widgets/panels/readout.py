@@ -28,6 +28,11 @@ def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 99.95 else f"{value:.3g}"
 
 
+def share_text(share: float) -> str:
+    """"9.4 %"; a share that is there but rounds to nothing is "< 0.1 %"."""
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{share * 100:.1f} %"
+
+
 def bytes_text(size: int) -> str:
     """"6.4 MB", in powers of 1000."""
     for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
@@ -51,15 +56,23 @@ def medians(layers: Sequence[NodeTime]) -> list[float]:
     return [median(layer.milliseconds) for layer in layers]
 
 
-def profile_line(profile: Profile) -> str:
-    """What ran where, its latency without the profiler, and beside it the sum of the nodes: the two differ."""
-    parts = [profile.device, f"{backend_name(profile.backend)} {profile.version}".strip()]
-    if profile.latency_milliseconds:
-        how = "no profiling" + (f", {profile.latency_of}" if profile.latency_of else "")
-        parts.append(f"latency p50 {time_text(median(profile.latency_milliseconds))} ({how})")
-    parts.append(f"sum of nodes {time_text(sum(medians(profile.layers)))}")
-    if profile.layers_of:
-        parts[-1] += f" ({profile.layers_of})"
+def profile_lines(profile: Profile) -> tuple[str, str, str]:
+    """What ran where, its latency without the profiler, and beside it the sum of the nodes: the two differ.
+
+    Three forms, each shorter than the one before.
+    """
+    runtime = f"{backend_name(profile.backend)} {profile.version}".strip()
+    latency = f"latency p50 {time_text(median(profile.latency_milliseconds))}" if profile.latency_milliseconds else ""
+    nodes = f"sum of nodes {time_text(sum(medians(profile.layers)))}"
+    how = ", ".join(filter(None, ("no profiling", profile.latency_of)))
+    long = (profile.device, runtime, f"{latency} ({how})" if latency else "",
+            f"{nodes} ({profile.layers_of})" if profile.layers_of else nodes)  # fmt: skip
+    short = (profile.device.partition(",")[0], runtime, f"{latency} (no profiling)" if latency else "", nodes)
+    shortest = (runtime, latency, nodes)
+    return _line(long), _line(short), _line(shortest)
+
+
+def _line(parts: Sequence[str]) -> str:
     return " · ".join(part for part in parts if part)
 
 
@@ -75,17 +88,17 @@ def profile_details(profile: Profile) -> str:
     return "\n".join([*lines, *profile.warnings])
 
 
-def report_line(report: Report, timed: bool) -> str:
-    """What compiled for what, in which time, to what; and that there are no times where no device ran it."""
-    parts = [
-        f"{backend_name(report.backend)} {report.version}".strip(),
-        ", ".join(report.targets).upper(),
-        count_text(len(report.layers), "layer"),
-        f"built in {time_text(report.seconds * 1000)}" if report.seconds else "",
-        f"engine {bytes_text(report.engine_bytes)}" if report.engine_bytes else "",
-        "" if timed else "no times: no device has run this engine",
-    ]
-    return " · ".join(part for part in parts if part)
+def report_lines(report: Report, timed: bool) -> tuple[str, str]:
+    """What compiled for what, in which time, to what; and that there are no times where no device ran it.
+
+    The second form is shorter.
+    """
+    start = (f"{backend_name(report.backend)} {report.version}".strip(), ", ".join(report.targets).upper())
+    layers = count_text(len(report.layers), "layer")
+    seconds = f"built in {time_text(report.seconds * 1000)}" if report.seconds else ""
+    size = f"engine {bytes_text(report.engine_bytes)}" if report.engine_bytes else ""
+    long = (*start, layers, seconds, size, "" if timed else "no times: no device has run this engine")
+    return _line(long), _line((*start, layers, "" if timed else "not run: no times"))
 
 
 def layer_times(report: Report, profile: Profile | None) -> dict[int, float]:

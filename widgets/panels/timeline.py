@@ -14,7 +14,7 @@ from graftwerk.backend.engines.report import NodeTime, Profile
 from graftwerk.backend.graph.families import FAMILIES, op_family
 from graftwerk.widgets.panels.frame import DetailLabel, Legend, Switch, empty_state
 from graftwerk.widgets.panels.parts import ElidedLabel
-from graftwerk.widgets.panels.readout import profile_details, profile_line, time_text
+from graftwerk.widgets.panels.readout import profile_details, profile_lines, share_text, time_text
 from graftwerk.widgets.panels.timeline_bars import Bars
 from graftwerk.widgets.theme import LIGHT, PRECISION_COLORS, Theme, mono_font, precision_color
 
@@ -47,14 +47,13 @@ class Timeline(QWidget):
         self.set_profile(None)
 
     def _lay_out(self) -> None:
-        self._header.setProperty("role", "muted")
         self._empty = empty_state(NOTHING)
         top, bottom = QHBoxLayout(), QHBoxLayout()
-        top.setContentsMargins(12, 6, 12, 4)
-        top.addWidget(self._header, 1)
-        top.addWidget(self._switch)
-        bottom.setContentsMargins(12, 2, 12, 6)
-        bottom.setSpacing(16)
+        top.setContentsMargins(12, 7, 12, 7)
+        top.addWidget(self._header)
+        bottom.setContentsMargins(8, 3, 12, 5)
+        bottom.setSpacing(14)
+        bottom.addWidget(self._switch)
         bottom.addWidget(self._legend)
         bottom.addWidget(self._detail, 1)
         self._column = QVBoxLayout()
@@ -100,7 +99,7 @@ class Timeline(QWidget):
         self._stack.setCurrentWidget(self._page if shown else self._empty)
         if profile is not None and self._bars is not None:
             note = "" if self._bars.measured else " · no start times: nodes stand in their order"
-            self._header.set_texts(profile_line(profile) + note, profile_details(profile))
+            self._header.set_texts([line + note for line in profile_lines(profile)], profile_details(profile))
         self._need_plot()
         self._show_bars()
 
@@ -183,7 +182,7 @@ class Timeline(QWidget):
         others = [name for name in layer.onnx_nodes if name != layer.name]
         what = " · ".join(part for part in (layer.kind, layer.dtype) if part)
         row, time = int(self._bars.row[bar]), float(self._bars.length[bar])
-        lines = [layer.name, what, f"{time_text(time)}, {self._share(bar):.1%} of iteration {row + 1}"]
+        lines = [layer.name, what, f"{time_text(time)}, {share_text(self._share(bar))} of iteration {row + 1}"]
         return "\n".join([*lines, *(f"does the work of {name}" for name in others[:5])])
 
     def _show_detail(self, bar: int) -> None:
@@ -194,7 +193,7 @@ class Timeline(QWidget):
         if layer is None or self._bars is None:
             self._detail.setText("")
             return
-        parts = (layer.name, time_text(float(self._bars.length[bar])), f"{self._share(bar):.1%}", layer.dtype)
+        parts = (layer.name, time_text(float(self._bars.length[bar])), share_text(self._share(bar)), layer.dtype)
         self._detail.setText("  ".join(part for part in parts if part))
 
 

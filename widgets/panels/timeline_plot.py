@@ -15,7 +15,6 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QScrollBar, QToolTip, QWidget
 
-from graftwerk.widgets.panels.readout import time_text
 from graftwerk.widgets.panels.timeline_bars import Bars, Ints, Seen, look
 from graftwerk.widgets.theme import LIGHT, Theme
 
@@ -23,7 +22,7 @@ os.environ.setdefault("PYQTGRAPH_QT_LIB", "PySide6")
 import pyqtgraph as pg
 
 #: Height of a row with the free space around its bar, in pixels: it grows to the greatest where there is room.
-LEAST_PITCH, GREATEST_PITCH = 18.0, 36.0
+LEAST_PITCH, GREATEST_PITCH = 15.0, 36.0
 #: Bars narrower than this many pixels are merged.
 LEAST_WIDTH = 3.0
 _GAP, _RADIUS, _FEW = 1.0, 2.0, 1500
@@ -122,13 +121,22 @@ class BarsItem(pg.GraphicsObject):  # type: ignore[misc]
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for bar in [*self.chosen.tolist(), *([self.hovered] if self.hovered >= 0 else [])]:
-            one = (float(bars.start[bar]) - begin) * scale
-            other = one + max(float(bars.length[bar]) * scale - _GAP, 3.0)
-            hovered = bar == self.hovered and bar not in self.chosen
-            color, width = (self.theme.text, 1.0) if hovered else (self.theme.edge_strong, 2.0)
-            painter.setPen(QPen(QColor(color), width))
-            rect = bar_rect(int(bars.row[bar]), max(one, -10.0), min(other, 1e5), pitch)
-            painter.drawRoundedRect(rect.adjusted(-0.5, -1, 0.5, 1), _RADIUS, _RADIUS)
+            one = max(round((float(bars.start[bar]) - begin) * scale), -10)
+            other = min(round((float(bars.start[bar] + bars.length[bar]) - begin) * scale) - _GAP, 1e5)
+            rect = bar_rect(int(bars.row[bar]), one, max(other, one + 3), pitch)
+            if bar in self.chosen:
+                # The bar may have the accent's colour itself: a line of the background keeps the two apart.
+                _outline(painter, rect.adjusted(-1, -1, 1, 1), self.theme.surface, 4.0)
+                _outline(painter, rect.adjusted(-1.5, -1.5, 1.5, 1.5), self.theme.edge_strong, 2.0)
+            else:
+                _outline(painter, rect.adjusted(-0.5, -0.5, 0.5, 0.5), self.theme.text, 1.0)
+
+
+def _outline(painter: QPainter, rect: QRectF, color: str, width: float) -> None:
+    pen = QPen(QColor(color), width)
+    pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
+    painter.setPen(pen)
+    painter.drawRect(rect)
 
 
 def bar_rect(row: int, left: float, right: float, pitch: float) -> QRectF:
@@ -150,9 +158,11 @@ class TimeAxis(pg.AxisItem):  # type: ignore[misc]
 class RowAxis(pg.AxisItem):  # type: ignore[misc]
     """Names the rows in view."""
 
+    rows = 0
+
     def tickValues(self, minimum: float, maximum: float, size: float) -> list[tuple[float, list[float]]]:
-        first, last = int(np.floor(minimum)), int(np.ceil(maximum))
-        return [(1.0, [row + 0.5 for row in range(max(first, 0), last) if minimum <= row + 0.5 <= maximum])]
+        low, high = sorted((minimum, maximum))  # the view is upside down, and so is what it says
+        return [(1.0, [row + 0.5 for row in range(max(int(low), 0), min(int(np.ceil(high)), self.rows))])]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         return [f"iteration {int(value) + 1}" for value in values]
@@ -195,15 +205,17 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
             axis.setTickFont(self.font())
             axis.setPen(theme.border_strong)
         self._row_axis.setPen(None)
+        self._row_axis.setTickPen(None)
         self._row_axis.setStyle(tickLength=0, tickTextOffset=10, autoExpandTextSpace=False)
         self._row_axis.setWidth(self.fontMetrics().horizontalAdvance("iteration 000") + 14)
-        self._time_axis.setStyle(tickLength=4, tickTextOffset=4, maxTickLevel=0)
+        self._time_axis.setStyle(tickLength=4, tickTextOffset=4, maxTickLevel=0, hideOverlappingLabels=False)
         self._time_axis.setHeight(self.fontMetrics().height() + 10)
         self.item.update()
 
     def set_bars(self, bars: Bars | None, color: Ints, palette: Sequence[str]) -> None:
         """Shows other bars, all of their time in view."""
         self.bars = bars
+        self._row_axis.rows = bars.rows if bars is not None else 0
         self.item.set_bars(bars, color, palette)
         self.rows_bar.setValue(0)
         self._fit_rows()
@@ -279,8 +291,3 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
             self.item.hovered = -1
             self.item.update()
             self.hovered.emit(-1)
-
-
-def bar_text(name: str, kind: str, milliseconds: float, share: float, dtype: str) -> str:
-    """One line about a bar."""
-    return "  ".join(part for part in (name, kind, time_text(milliseconds), f"{share:.1%}", dtype) if part)
