@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QDockWidget, QMenu, QTabWidget, QWidget
 
 from graftwerk.app.tab import Tab
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _LEFT, _RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 _BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
+#: What is left of a title bar to drag a tabbed dock by, pixels.
+_GRIP = 5
 #: Changes whenever the set of docks does: a layout that was saved for another set is not restored.
 _LAYOUT_VERSION = 1
 
@@ -49,6 +51,9 @@ class Docks:
         self.problems = Problems()
         self.jobs = JobsPanel()
         self._docks: dict[str, QDockWidget] = {}
+        self._title_timer = QTimer(window)
+        self._title_timer.setSingleShot(True)
+        self._title_timer.timeout.connect(self._show_titles)
         self._stale: set[str] = set()
         for key, title, panel, area in (
             ("outline", "Outline", self.outline, _LEFT), ("recipe", "Recipe", self.history, _LEFT),
@@ -68,6 +73,8 @@ class Docks:
         self._docks[key] = dock
         self.window.addDockWidget(area, dock)
         dock.visibilityChanged.connect(lambda visible: self._catch_up(key) if visible else None)
+        dock.dockLocationChanged.connect(self._title_timer.start)
+        dock.topLevelChanged.connect(self._title_timer.start)
 
     def _connect(self) -> None:
         window = self.window
@@ -168,6 +175,18 @@ class Docks:
             panel.set_theme(theme)
 
     # Layout
+
+    def _show_titles(self) -> None:
+        """Docks that share a place have their names on its tabs; a title would say them again."""
+        for dock in self._docks.values():
+            tabbed = not dock.isFloating() and bool(self.window.tabifiedDockWidgets(dock))
+            if tabbed and dock.titleBarWidget() is None:
+                grip = QWidget(dock)
+                grip.setFixedHeight(_GRIP)
+                dock.setTitleBarWidget(grip)
+            elif not tabbed and (bar := dock.titleBarWidget()) is not None:
+                dock.setTitleBarWidget(None)  # type: ignore[arg-type]
+                bar.deleteLater()
 
     def add_to(self, menu: QMenu) -> None:
         """Adds a switch for every panel to a menu."""

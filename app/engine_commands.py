@@ -12,7 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job, read_profile, read_report
+from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job
+from graftwerk.backend.engines.report_file import read_profile, read_report
 from graftwerk.backend.engines.shapes import parse_shapes
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import load

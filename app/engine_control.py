@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftwerk.app.jobs import Task
-from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job, read_profile, read_report
+from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job
+from graftwerk.backend.engines.report_file import read_profile, read_report
 from graftwerk.backend.engines.tensorrt_rtx import QueryRtx
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Problem

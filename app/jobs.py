@@ -60,7 +60,7 @@ class Jobs(QObject):
     def warm_up(self) -> None:
         """Starts the workers, so that the first job finds them ready."""
         if self._pool is None:
-            self._pool = JobPool(WORKERS, preload=("graftwerk.backend.engines.tensorrt_rtx",), nice=5)
+            self._pool = JobPool(WORKERS, preload=("tensorrt_rtx", "graftwerk.backend.engines.tensorrt_rtx"), nice=5)
 
     def submit(self, title: str, prepare: Callable[[Path], Job], done: Done, listed: bool = True) -> Task:
         """Runs `prepare(folder)` on a thread (it writes the model there and makes the job), then the job.

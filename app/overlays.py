@@ -43,7 +43,7 @@ def compiler_of(report: Report) -> str:
 def _fusion(graph: Graph, report: Report, title: str) -> Overlay:
     hulls, colors = [], {}
     counts: Counter[str] = Counter()
-    for number, layer in enumerate(report.layers, 1):
+    for number, layer in enumerate(report.layers):
         nodes = _members(graph, report, layer)
         if layer.onnx_nodes:
             counts[layer.precision or "no arithmetic"] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QToolButton
 
 from graftwerk.app.jobs import Task
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: How long a message stays, milliseconds.
 MESSAGE = 8000
+#: Longest message shown whole, characters; the tool tip has all of it.
+LONGEST = 110
 
 
 class StatusLine:
@@ -26,10 +28,15 @@ class StatusLine:
         self._bar.setSizeGripEnabled(False)
         self._preview = QToolButton(self._bar)
         self._preview.setText("Live preview")
+        self._preview.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._preview.setCheckable(True)
         self._preview.setAutoRaise(True)
         self._preview.setToolTip("Compile after each edit and show what became of it (F7)")
         self._preview.clicked.connect(lambda: window.engines.toggle_preview())
+        self._message = QLabel(self._bar)
+        self._message_timer = QTimer(window)
+        self._message_timer.setSingleShot(True)
+        self._message_timer.timeout.connect(self._message.clear)
         self._facts = QLabel(self._bar)
         self._facts.setProperty("role", "muted")
         self._facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -40,6 +47,7 @@ class StatusLine:
         self._cancel.clicked.connect(self._cancel_running)
         self._bar.addWidget(self._preview)
         self._bar.addWidget(self._facts, 1)
+        self._bar.addPermanentWidget(self._message)
         self._bar.addPermanentWidget(self._job)
         self._bar.addPermanentWidget(self._cancel)
         self._clock = QTimer(window)
@@ -49,9 +57,13 @@ class StatusLine:
         self.refresh()
         self._show_job()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, error: bool = False) -> None:
         """Shows a message for a while."""
-        self._bar.showMessage(text, MESSAGE)
+        self._message.setProperty("role", "error" if error else "muted")
+        self._message.style().polish(self._message)
+        self._message.setText(text if len(text) < LONGEST else text[: LONGEST - 1] + "…")
+        self._message.setToolTip(text)
+        self._message_timer.start(MESSAGE)
 
     def refresh(self) -> None:
         """Shows the facts of the shown model."""

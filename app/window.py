@@ -31,7 +31,7 @@ from graftwerk.backend.fault import Fault
 from graftwerk.widgets.icons import app_icon
 from graftwerk.widgets.theme import DARK, LIGHT, Theme, apply_theme
 
-_MENUS = ("File", "Edit", "Select", "Graph", "Quantize", "View", "Engine", "Help")
+_FIRST_MENUS, _LAST_MENUS = ("File", "Edit", "Select", "View"), ("Engine", "Help")
 
 
 class Window(QMainWindow):
@@ -152,7 +152,7 @@ class Window(QMainWindow):
 
     def say(self, text: str, error: bool = False) -> None:
         """Tells something in the status line."""
-        self.status.say(text)
+        self.status.say(text, error)
 
     def attempt(self, work: Callable[[], object], done: str = "") -> bool:
         """Does something that may raise a Fault, which is shown; says `done` where it went well."""
@@ -222,10 +222,8 @@ class Window(QMainWindow):
             made.setChecked(action.checked(self))
 
     def _make_menus(self) -> None:
-        titles = dict.fromkeys([*_MENUS[:-1], *(action.menu for action in self._actions.values()), _MENUS[-1]])
-        for title in titles:
-            if not title:
-                continue
+        families = (action.menu for action in self._actions.values() if action.menu not in _LAST_MENUS)
+        for title in dict.fromkeys([*_FIRST_MENUS, *families, *_LAST_MENUS]):
             menu = self.menuBar().addMenu(title)
             menu.setToolTipsVisible(True)
             self._fill_menu(menu, [action for action in self._actions.values() if action.menu == title])

@@ -1,41 +1,17 @@
-"""From a revision to a job that compiles or times it, and back from the files that the job leaves."""
+"""From a revision to a job that compiles or times it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from graftwerk.backend.engines.onnxruntime import ProfileOnnxRuntime
-from graftwerk.backend.engines.report import Profile, Report
 from graftwerk.backend.engines.tensorrt_rtx import BuildRtx
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import stage
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.standin import with_stand_ins
-
-T = TypeVar("T", Report, Profile)
-
-
-def read_report(path: Path) -> Report:
-    """Raises Fault where the file is not a report."""
-    return _read(path, Report)
-
-
-def read_profile(path: Path) -> Profile:
-    """Raises Fault where the file is not a profile."""
-    return _read(path, Profile)
-
-
-def _read(path: Path, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except OSError as error:
-        raise Fault(f"Can't read: {error.strerror}", str(path)) from error
-    except msgspec.DecodeError as error:
-        raise Fault(f"Not a {kind.__name__.lower()}: {error}", str(path)) from error
 
 
 @dataclass(frozen=True)
@@ -50,7 +26,7 @@ class BuildSettings:
 
 def build_job(graph: Graph, folder: Path, settings: BuildSettings, report: str = "") -> BuildRtx:
     """Writes a revision into `folder`, plugin nodes as their original subgraph, and makes the job that compiles it."""
-    runnable, stand_ins = with_stand_ins(graph)
+    runnable, stand_ins = with_stand_ins(_with_own_names(graph))
     return BuildRtx(
         model=str(stage(runnable, folder)),
         engine=settings.engine or "model.engine",
@@ -66,3 +42,13 @@ def profile_job(graph: Graph, folder: Path, **settings: Any) -> ProfileOnnxRunti
     """Writes a revision into `folder`, plugin nodes as their original subgraph, and makes the job that times it."""
     runnable, stand_ins = with_stand_ins(graph)
     return ProfileOnnxRuntime(str(stage(runnable, folder)), stand_ins=tuple(stand_ins), **settings)
+
+
+def _with_own_names(graph: Graph) -> Graph:
+    """Nodes that share a name are called by their references, or the compiler's log could not tell them apart."""
+    edit = Edit(graph)
+    for owners in graph.names.values():
+        if len(owners) > 1:
+            for node in owners:
+                edit.replace_node(node, name=graph.ref(node))
+    return edit.commit()

@@ -1,14 +1,17 @@
-"""A report as a file: JSON, whole or not there."""
+"""Reports and profiles as files: JSON, whole or not there."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from pathlib import Path
+from typing import TypeVar
 
 from graftwerk.backend.atomic import atomic
-from graftwerk.backend.engines.report import Report
+from graftwerk.backend.engines.report import Profile, Report
 from graftwerk.backend.fault import Fault
+
+T = TypeVar("T", Report, Profile)
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -19,9 +22,18 @@ def write_report(report: Report, path: Path) -> None:
 
 def read_report(path: Path) -> Report:
     """Needs msgspec, which the program has and a worker need not. Raises Fault where the file is not a report."""
+    return _read(path, Report)
+
+
+def read_profile(path: Path) -> Profile:
+    """As `read_report`, for a profile."""
+    return _read(path, Profile)
+
+
+def _read(path: Path, kind: type[T]) -> T:
     import msgspec
 
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Report)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError) as error:
-        raise Fault(f"this is not a build report: {error}", str(path)) from error
+        raise Fault(f"this is not a {kind.__name__.lower()}: {error}", str(path)) from error
