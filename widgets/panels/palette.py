@@ -196,12 +196,12 @@ class _Row(QStyledItemDelegate):
         item = index.data(Qt.ItemDataRole.UserRole)
         theme = self.theme
         painter.save()
-        if option.state & QStyle.StateFlag.State_Selected:  # type: ignore[attr-defined]
+        if option.state & QStyle.StateFlag.State_Selected:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(theme.selection if item.enabled else theme.sunken))
-            painter.drawRoundedRect(option.rect, 6, 6)  # type: ignore[attr-defined]
-        area = option.rect.adjusted(_PAD, 0, -_PAD, 0)  # type: ignore[attr-defined]
+            painter.drawRoundedRect(option.rect, 6, 6)
+        area = option.rect.adjusted(_PAD, 0, -_PAD, 0)
         painter.setFont(self._font())
         metrics = painter.fontMetrics()
         if item.shortcut:

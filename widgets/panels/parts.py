@@ -94,6 +94,17 @@ def clear(layout: QLayout) -> None:
             clear(inner)
 
 
+class Empty(QLabel):
+    """What a panel says while it has nothing to show: what to do."""
+
+    def __init__(self, text: str, parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self.setProperty("role", "muted")
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setWordWrap(True)
+        self.setMargin(24)
+
+
 class ElidedLabel(QLabel):
     """One line that gives way: what doesn't fit is left out of its middle, and then the whole is its tooltip."""
 
