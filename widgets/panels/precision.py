@@ -1,4 +1,4 @@
-"""Precision: how many layers compute in which, how long they take, and what the nodes asked for against what they got."""
+"""How many layers compute in which precision, how long they take, and what nodes asked for against what they got."""
 
 from __future__ import annotations
 

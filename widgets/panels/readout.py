@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graftwerk.backend.engines.report import NodeTime, Profile, Report
+from graftwerk.backend.graph.families import op_family
 
 #: Backends as they call themselves.
 _BACKENDS = {"onnxruntime": "ONNX Runtime", "tensorrt-rtx": "TensorRT-RTX", "tensorrt": "TensorRT"}
@@ -54,6 +55,12 @@ def median(times: Sequence[float]) -> float:
 def medians(layers: Sequence[NodeTime]) -> list[float]:
     """The median of each node over the iterations, in milliseconds."""
     return [median(layer.milliseconds) for layer in layers]
+
+
+def family_of(layer: NodeTime) -> str:
+    """The family of a timed node. Its kind is an operator's name, with the domain before it where it has one."""
+    domain, _, op_type = layer.kind.rpartition(":")
+    return op_family(op_type, domain)
 
 
 def profile_lines(profile: Profile) -> tuple[str, str, str]:

@@ -11,10 +11,10 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
 
 from graftwerk.backend.engines.report import NodeTime, Profile
-from graftwerk.backend.graph.families import FAMILIES, op_family
+from graftwerk.backend.graph.families import FAMILIES
 from graftwerk.widgets.panels.frame import DetailLabel, Legend, Switch, empty_state
 from graftwerk.widgets.panels.parts import ElidedLabel
-from graftwerk.widgets.panels.readout import profile_details, profile_lines, share_text, time_text
+from graftwerk.widgets.panels.readout import family_of, profile_details, profile_lines, share_text, time_text
 from graftwerk.widgets.panels.timeline_bars import Bars
 from graftwerk.widgets.theme import LIGHT, PRECISION_COLORS, Theme, mono_font, precision_color
 
@@ -195,9 +195,3 @@ class Timeline(QWidget):
             return
         parts = (layer.name, time_text(float(self._bars.length[bar])), share_text(self._share(bar)), layer.dtype)
         self._detail.setText("  ".join(part for part in parts if part))
-
-
-def family_of(layer: NodeTime) -> str:
-    """The family of a timed node. Its kind is an operator's name, with the domain before it where it has one."""
-    domain, _, op_type = layer.kind.rpartition(":")
-    return op_family(op_type, domain)
