@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from onnx import NodeProto
 
-from graftwerk.backend.graph.diagram import FAMILY_NUMBERS, Diagram, Kind, Table, family_number, port
+from graftwerk.backend.graph.diagram import FAMILY_NUMBERS, Diagram, Ints, Kind, Table, family_number, port
 from graftwerk.backend.graph.diagram_roles import SPECIAL, Owner, Path, owner_of, pill
 from graftwerk.backend.graph.diagram_text import leaf_name
 from graftwerk.backend.graph.graph import Graph, NodeId, reads
@@ -48,7 +48,7 @@ class Builder:
     graph: Graph
     collapsed: frozenset[Path]
     table: Table
-    box_of: MutableSequence[int]
+    box_of: MutableSequence[int] | Ints
     inputs: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

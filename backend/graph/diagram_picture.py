@@ -147,6 +147,13 @@ class Picture:
         """The edges that are drawn as two stubs."""
         return np.flatnonzero(self.placement.tunnels)
 
+    def rects(self, boxes: Ints) -> Floats:
+        """Left, top, width, height, (N, 4)."""
+        found = np.empty((len(boxes), 4))
+        found[:, 0], found[:, 1] = self.left[boxes], self.top[boxes]
+        found[:, 2], found[:, 3] = self.diagram.width[boxes], self.diagram.height[boxes]
+        return found
+
     def boxes_in(self, frame: Frame) -> Ints:
         inside = (self.left <= frame.right) & (self.right >= frame.left)
         inside &= (self.top <= frame.bottom) & (self.bottom >= frame.top)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -164,13 +165,13 @@ class _Updater:
         for edge in inner.tolist():
             old[_rounded(Edge(int(before.source[edge]), int(before.target[edge]), float(before.source_port[edge]),
                               float(before.target_port[edge]), int(before.tensor[edge])))] = edge
-        added = []
+        added: list[Edge] = []
         for wanted in self._wanted(sorted(self.stale)):
-            edge = old.get(_rounded(wanted))
-            if edge is None:
+            there = old.get(_rounded(wanted), -1)
+            if there < 0:
                 added.append(wanted)
             else:
-                keep[edge] = True
+                keep[there] = True
         return keep, added
 
     def _wanted(self, boxes: Iterable[int]) -> Iterable[Edge]:
@@ -200,7 +201,7 @@ class _Updater:
         keep[list(self.gone)] = False
         number = np.concatenate((np.where(keep, np.cumsum(keep) - 1, -1),
                                  keep.sum() + np.arange(len(self.boxes)))).astype(np.int32)
-        fields = {}
+        fields: dict[str, Any] = {}
         for name in ("kind", "ref", "family", "width", "height"):
             column = getattr(before, name)
             if self.changed:

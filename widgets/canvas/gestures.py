@@ -212,10 +212,8 @@ class DragPill(Asking):
         below = set(diagram.target[diagram.source == self._box].tolist())
         over = picture.box_at(x, y)
         edge = picture.edge_at(x, y, 60.0) if over is None else None
-        if edge is not None:  # beyond a neighbour, on an edge of it
-            over = int(diagram.source[edge])
-            if over not in below:
-                over = int(diagram.target[edge])
+        if edge is not None and self._box not in (ends := (int(diagram.source[edge]), int(diagram.target[edge]))):
+            over = ends[0] if ends[0] in below else ends[1]  # beyond a neighbour, on an edge of it
         if over is None or int(diagram.kind[over]) != Kind.NODE or over not in above | below:
             return None
         graph = diagram.graph

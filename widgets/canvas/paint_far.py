@@ -60,15 +60,13 @@ def _spots(picture: Picture, colors: Colors, cell: float) -> Iterator[tuple[str,
     """Rectangles by colour, one per cell; at least two thirds of a cell wide and high."""
     if not len(picture.left):
         return
-    kept = np.arange(len(picture.left))
-    width, height = picture.diagram.width.astype(np.float64), picture.diagram.height.astype(np.float64)
-    column = ((picture.left + width / 2) // cell).astype(np.int64)
-    row = ((picture.top + height / 2) // cell).astype(np.int64)
+    column = ((picture.left + picture.right) / 2 // cell).astype(np.int64)
+    row = ((picture.top + picture.bottom) / 2 // cell).astype(np.int64)
     _, kept = np.unique((row << 24) ^ (column & 0xFFFFFF), return_index=True)
-    least = cell * 0.67
-    rects = np.column_stack((picture.left, picture.top, np.maximum(width, least), np.maximum(height, least)))
     for name, boxes in colors.groups(kept):
-        yield name, rects[boxes]
+        rects = picture.rects(boxes)
+        rects[:, 2:] = np.maximum(rects[:, 2:], cell * 0.67)
+        yield name, rects
 
 
 def _hairs(picture: Picture, cell: float) -> Floats:
@@ -81,17 +79,20 @@ def _hairs(picture: Picture, cell: float) -> Floats:
     segments, ends = segments[apart], ends[apart]
     key = (ends[:, 1] * 0x9E3779B1) ^ (ends[:, 0] << 21) ^ (ends[:, 3] * 0x85EBCA77) ^ (ends[:, 2] << 42)
     _, kept = np.unique(key, return_index=True)
-    return segments[kept]
+    left: Floats = segments[kept]
+    return left
 
 
 def _visible_rects(rects: Floats, frame: Frame) -> Floats:
     x, y, width, height = rects.T
     inside = (x <= frame.right) & (x + width >= frame.left) & (y <= frame.bottom) & (y + height >= frame.top)
-    return rects[inside]
+    found: Floats = rects[inside]
+    return found
 
 
 def _visible_lines(lines: Floats, frame: Frame) -> Floats:
     x0, y0, x1, y1 = lines.T
     inside = (np.minimum(y0, y1) <= frame.bottom) & (np.maximum(y0, y1) >= frame.top)
     inside &= (np.minimum(x0, x1) <= frame.right) & (np.maximum(x0, x1) >= frame.left)
-    return lines[inside]
+    found: Floats = lines[inside]
+    return found

@@ -11,7 +11,6 @@ from graftwerk.widgets.canvas.hulls import ABOVE, BELOW, SIDE, Hulls
 from graftwerk.widgets.canvas.look import Look, color, pen
 from graftwerk.widgets.canvas.primitives import Pool
 
-
 #: How much of its colour a hull shows inside, pointed at and not.
 LIFTED, REST = 0.26, 0.16
 
@@ -53,9 +52,6 @@ class HullPainter:
         painter.setPen(Qt.PenStyle.NoPen)
         for name, groups in by_color.items():
             boxes = np.concatenate(groups)
-            rects = np.column_stack((
-                picture.left[boxes] - SIDE, picture.top[boxes] - ABOVE,
-                picture.diagram.width[boxes] + 2 * SIDE, picture.diagram.height[boxes] + ABOVE + BELOW,
-            ))  # fmt: skip
+            rects = picture.rects(boxes) + np.array((-SIDE, -ABOVE, 2 * SIDE, ABOVE + BELOW))
             painter.setBrush(color(look.theme.tint(name, 0.22)))
             painter.drawRects(self._rects.shapes(rects))

@@ -94,7 +94,7 @@ class NearPainter:
                      boxes: Boxes, zoom: float) -> None:
         """Plain rectangles with their stripes, and op types as large as the box allows where that can be read."""
         diagram, theme = picture.diagram, look.theme
-        rects = np.column_stack((picture.left, picture.top, diagram.width, diagram.height))[boxes]
+        rects = picture.rects(boxes)
         kinds = diagram.kind[boxes]
         painter.setPen(pen(theme.node_border, 0.0))
         for chosen, fill in ((kinds == Kind.NODE, theme.node), (kinds == Kind.PILL, theme.notice),
@@ -106,7 +106,7 @@ class NearPainter:
         stripes = boxes[kinds == Kind.NODE]
         tinted = look.overlay.tinted and look.overlay.colors
         for name, group in colors.groups(stripes):
-            columns = np.column_stack((picture.left, picture.top, diagram.width, diagram.height))[group]
+            columns = picture.rects(group)
             if tinted and name != theme.border_strong:
                 painter.setBrush(color(theme.tint(name, 0.3)))
                 painter.drawRects(self._rects.shapes(columns))

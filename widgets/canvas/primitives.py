@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import repeat
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -26,7 +25,7 @@ class Pool(Generic[Shape]):
     """Qt shapes of four doubles whose memory is a numpy array: filling the array moves them all."""
 
     def __init__(self, shape: type[Shape]) -> None:
-        self._shape = shape
+        self._shape: type[Shape] = shape
         self._chunks: list[Floats] = []
         self._shapes: list[Shape] = []
 
@@ -46,7 +45,7 @@ class Pool(Generic[Shape]):
         size = chunk.strides[0]
         addresses = range(chunk.ctypes.data, chunk.ctypes.data + size * count, size)
         self._chunks.append(chunk)
-        self._shapes += map(shiboken6.wrapInstance, addresses, repeat(self._shape))
+        self._shapes += [shiboken6.wrapInstance(address, self._shape) for address in addresses]  # type: ignore[misc]
 
 
 def curves(segments: Floats) -> QPainterPath:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path as FilePath
 
 import numpy as np
-from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
     QFocusEvent,
+    QImage,
     QKeyEvent,
     QMouseEvent,
+    QNativeGestureEvent,
     QPainter,
     QPaintEvent,
     QResizeEvent,
@@ -26,6 +29,7 @@ from graftwerk.backend.graph.diagram_roles import Path
 from graftwerk.backend.graph.diagram_walk import between, downstream, upstream
 from graftwerk.backend.graph.diff import Diff
 from graftwerk.backend.graph.graph import Graph, NodeId
+from graftwerk.widgets.canvas import export
 from graftwerk.widgets.canvas.camera import Camera
 from graftwerk.widgets.canvas.furniture import Furniture
 from graftwerk.widgets.canvas.input import Input
@@ -39,6 +43,15 @@ from graftwerk.widgets.theme import Theme
 
 #: A graph that would be smaller than this in view is shown from its beginning instead.
 LEAST_FIT, START_ZOOM = 0.5, 0.9
+
+
+#: How mouse and keys work here, for the help of the window.
+HELP = """\
+Wheel or two fingers: scroll · Ctrl+wheel or pinch: zoom · middle button or Space+drag: pan
+Click: select · Ctrl or Shift+click: add · drag on free space: select in a frame · drag a node: move it
+Drag a Q/DQ pill across a node: move the pair · drag from a node's lower edge to a node: connect
+Click the end of a dashed edge: jump to its other end · double click or Enter: open what is inside
+Arrows: to the neighbours · + − 0: zoom, 100 % · F: all in view · Shift+F: the selection · Esc: never mind"""
 
 
 class Canvas(QWidget):
@@ -67,6 +80,7 @@ class Canvas(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(80, 60)
+        self.setWhatsThis(HELP)
         self.look = Look(Letterings())
         self.furniture = Furniture()
         self._pictures = Pictures()
@@ -255,6 +269,15 @@ class Canvas(QWidget):
         elif int(diagram.kind[box]) == Kind.NODE:
             self.open_nested.emit(int(diagram.ref[box]))
 
+    # Files
+
+    def render_image(self, whole: bool = False, scale: float = 1.0) -> QImage:
+        return export.render_image(self, whole, scale)
+
+    def render_svg(self, path: FilePath, whole: bool = True) -> None:
+        """Raises Fault where it can't be written."""
+        export.render_svg(self, path, whole)
+
     # Inner workings
 
     def _show(self, picture: Picture) -> None:
@@ -328,6 +351,11 @@ class Canvas(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(900, 640)
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QNativeGestureEvent) and self._input.pinch(event):
+            return True
+        return super().event(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

@@ -93,7 +93,7 @@ def test_removal(models: Path) -> None:
     for node, record in graph.nodes.items():
         edit = Edit(graph)
         output = record.output[0]
-        if len(record.output) != 1 or graph.is_output(output) or not record.input or not graph.producer(record.input[0]):
+        if len(record.output) != 1 or graph.is_output(output) or not graph.producer(next(iter(record.input), "")):
             continue
         edit.rewire(record.output[0], record.input[0])
         edit.remove_node(node)
