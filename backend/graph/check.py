@@ -76,6 +76,8 @@ def _unknown_operators(graph: Graph) -> Iterator[Problem]:
     for node, record in graph.nodes.items():
         first.setdefault((record.domain, record.op_type), node)
     for (domain, op_type), node in first.items():
+        if not isinstance(domain, str) or not isinstance(op_type, str):
+            raise Fault("Damaged: the name of an operator is no text", repr(op_type))
         known = domain not in _STANDARD or (domain, op_type) in local or onnx.defs.has(op_type, version, "")
         if not known:
             yield Problem(f"{op_type} is not an operator of opset {version}", graph.ref(node))

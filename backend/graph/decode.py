@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
@@ -12,7 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.graph import Graph, NodeId, Problem, revisions
+from graftwerk.backend.graph.graph import Graph, NodeId, Problem, bodies, revisions
 from graftwerk.backend.graph.index import Index
 from graftwerk.backend.graph.tensors import Initializer, Source, Span
 from graftwerk.backend.graph.wire import BYTES, Buffer, fields
@@ -161,24 +162,47 @@ class _Decoder:
 
     def _index(self) -> Index:
         index = Index.of(self.nodes)
-        inputs: set[str] = set()
-        for info in self.inputs:
-            if info.name in inputs:
-                raise Fault("Two graph inputs have the same name", info.name)
-            if info.name in index.producers:
-                raise Fault("A node makes a tensor that is a graph input as well", info.name, "Rename one of the two")
-            inputs.add(info.name)
-        if len({info.name for info in self.outputs}) < len(self.outputs):
-            raise Fault("Two graph outputs have the same name", self.outputs[-1].name)
+        self._check_texts(index)
+        for what, infos in (("inputs", self.inputs), ("outputs", self.outputs)):
+            twice = next((name for name, times in Counter(info.name for info in infos).items() if times > 1), None)
+            if twice is not None:
+                raise Fault(f"Two graph {what} have the same name", twice, "Every one needs a name of its own")
+        made = next((info.name for info in self.inputs if info.name in index.producers), None)
+        if made is not None:
+            raise Fault("A node makes a tensor that is a graph input as well", made, "Rename one of the two")
         both = next((name for name in self.initializers if name in index.producers), None)
         if both is not None:
             raise Fault("A node makes a tensor that is an initializer as well", both, "Rename one of the two")
         return index
 
 
+    def _check_texts(self, index: Index) -> None:
+        """Raises Fault where a name is not UTF-8: protobuf gives bytes then, and no tool could show or write it."""
+        infos = (info.name for info in (*self.inputs, *self.outputs))
+        named: list[Iterable[str]] = [
+            index.producers, index.users, index.names, self.initializers, self.value_infos, infos,
+        ]  # fmt: skip
+        named += [_inner_texts(self.nodes[node]) for node in index.holders]
+        for names in named:
+            broken = next((name for name in names if type(name) is not str), None)
+            if broken is not None:
+                raise Fault("Damaged: a name in it is no text", repr(broken))
+
+
+def _inner_texts(node: NodeProto) -> Iterator[str]:
+    """The names of tensors, nodes and operators in the bodies of a node."""
+    for _, body in bodies(node):
+        yield from (info.name for info in (*body.input, *body.output))
+        yield from (tensor.name for tensor in body.initializer)
+        for inner in body.node:
+            yield from (*inner.input, *inner.output, inner.name, inner.op_type, inner.domain)
+            yield from _inner_texts(inner)
+
+
 def external_path(location: str, tensor: str, folder: Path | None) -> Path | None:
     """Where a file of external data lies. Raises Fault where that is not under the model's folder: a model must not
-    be able to name any file of the machine (onnx's rule for external data: a relative path without `..`)."""
+    be able to name any file of the machine (onnx's rule for external data: a relative path without `..`). A link that
+    lies in the folder is followed: a model can't have made it."""
     parts = PurePosixPath(location.replace("\\", "/")).parts
     if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
         raise Fault(

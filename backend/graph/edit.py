@@ -377,8 +377,9 @@ def _fresh(base: str, taken: Callable[[str], bool]) -> str:
 def _by_name(infos: Iterable[ValueInfoProto]) -> dict[str, ValueInfoProto]:
     found: dict[str, ValueInfoProto] = {}
     for info in infos:
-        if found.setdefault(info.name, info) is not info:
+        if info.name in found:
             raise Fault("Two graph inputs or outputs would have the same name", info.name, "Choose another name")
+        found[info.name] = info
     return found
 
 

@@ -187,7 +187,7 @@ def reads(node: NodeProto) -> Iterable[str]:
     found.pop("", None)
     if holds_bodies(node):
         for _, body in bodies(node):
-            found.update(dict.fromkeys(sorted(captures(body))))
+            found.update(dict.fromkeys(sorted(captures(body), key=str)))
     return found
 
 
