@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from mmap import ACCESS_READ, mmap
@@ -59,12 +61,21 @@ def _load(path: Path) -> Graph:
 
 def _from_text(path: Path) -> bytes:
     try:
-        model = onnx.load(os.fspath(path), format=TEXT_FORMATS[path.suffix.lower()], load_external_data=False)
+        with _quiet():
+            model = onnx.load(os.fspath(path), format=TEXT_FORMATS[path.suffix.lower()], load_external_data=False)
     except (OSError, Fault):
         raise
     except Exception as error:  # the parsers behind onnx.load share no base class
         raise Fault(f"Not an ONNX model in this form: {str(error).strip().splitlines()[0]}") from error
     return bytes(model.SerializeToString())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without onnx's warning, printed once for each file, that its text form may change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The onnxtxt format is experimental", category=UserWarning)
+        yield
 
 
 def save(graph: Graph, path: Path) -> None:
@@ -83,7 +94,8 @@ def save(graph: Graph, path: Path) -> None:
                 write(graph, file)
             else:
                 buffer = BytesIO()
-                onnx.save(to_model(graph, weights="own"), buffer, format=kind)
+                with _quiet():
+                    onnx.save(to_model(graph, weights="own"), buffer, format=kind)
                 file.write(buffer.getvalue())
     except OSError as error:
         raise Fault(f"Can't write: {error.strerror}", str(path), "The file is as it was; save elsewhere") from error
