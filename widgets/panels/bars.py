@@ -107,8 +107,8 @@ class _Delegate(QStyledItemDelegate):
         return QSize(0, self._view.fontMetrics().height() + 8)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        bar, theme, area = self._view.rows.bars[index.row()], self._view.theme, QRectF(option.rect)  # type: ignore[attr-defined]
-        state = option.state  # type: ignore[attr-defined]
+        bar, theme, area = self._view.rows.bars[index.row()], self._view.theme, QRectF(option.rect)
+        state = option.state
         if state & QStyle.StateFlag.State_Selected:
             painter.fillRect(area, QColor(theme.selection))
         elif state & QStyle.StateFlag.State_MouseOver:

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QShowEvent
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QPalette, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
 
 from graftwerk.backend.engines.report import Profile, Report
@@ -44,26 +44,30 @@ class PrecisionPanel(QWidget):
         self._switch = Switch((("layers", "Layers"), ("time", "Time")))
         self._switch.chosen.connect(lambda _: self._fill())
         self._asked_note = note(NOTHING_ASKED)
+        self._asked_note.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._lay_out()
         self.set_report(None, None, None)
 
     def _lay_out(self) -> None:
         left, right = QLabel("By precision"), QLabel("Asked for, and got")
-        for label in (left, right):
-            label.setProperty("role", "section")
-        titles = QHBoxLayout()
-        titles.setSpacing(10)
-        titles.addWidget(left)
-        titles.addWidget(self._switch)
-        titles.addStretch()
         self._left, self._right = QVBoxLayout(), QVBoxLayout()
-        self._left.addLayout(titles)
-        self._right.addWidget(right)
-        right.setMinimumHeight(self._switch.sizeHint().height())
-        self._right.addWidget(self._asked_note)
-        self._right.addStretch()
-        halves = QHBoxLayout()
-        halves.setContentsMargins(12, 0, 12, 6)
+        for label, column in ((left, self._left), (right, self._right)):
+            label.setProperty("role", "section")
+            label.setFixedHeight(self._switch.sizeHint().height())
+            titles = QHBoxLayout()
+            titles.setSpacing(10)
+            titles.addWidget(label)
+            column.addLayout(titles)
+            column.setSpacing(2)
+            if label is left:
+                titles.addWidget(self._switch)
+            titles.addStretch()
+        self._right.addWidget(self._asked_note, 1)
+        area = QWidget()
+        area.setBackgroundRole(QPalette.ColorRole.Base)
+        area.setAutoFillBackground(True)
+        halves = QHBoxLayout(area)
+        halves.setContentsMargins(12, 6, 12, 4)
         halves.setSpacing(24)
         halves.addLayout(self._left, 1)
         halves.addLayout(self._right, 1)
@@ -71,9 +75,9 @@ class PrecisionPanel(QWidget):
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        self._header.setContentsMargins(12, 7, 12, 5)
+        self._header.setContentsMargins(12, 7, 12, 7)
         column.addWidget(self._header)
-        column.addLayout(halves, 1)
+        column.addWidget(area, 1)
         self._page, self._empty = page, empty_state(NOTHING)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self._empty)

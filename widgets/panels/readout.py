@@ -18,15 +18,15 @@ def backend_name(backend: str) -> str:
 
 
 def time_text(milliseconds: float) -> str:
-    """Three digits and a unit: "61 µs", "1.23 ms", "2.5 s"."""
+    """Three digits and a unit: "61 µs", "1.23 ms", "2.50 s"."""
     for factor, unit in ((1e-3, "s"), (1.0, "ms")):
         if milliseconds * factor >= 0.9995:
             return f"{_digits(milliseconds * factor)} {unit}"
-    return f"{_digits(milliseconds * 1000)} µs"
+    return f"{milliseconds * 1000:.3g} µs"
 
 
 def _digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 99.95 else f"{value:.3g}"
+    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def share_text(share: float) -> str:

@@ -5,20 +5,17 @@ Importing this imports pyqtgraph, which takes 0.3 s: only panels that are shown 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetricsF, QResizeEvent
+from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QToolTip, QWidget
 
+from graftwerk.widgets.panels.plot import QuietPlot, pg
 from graftwerk.widgets.theme import LIGHT, Theme
-
-os.environ.setdefault("PYQTGRAPH_QT_LIB", "PySide6")
-import pyqtgraph as pg
 
 #: Height of a row in pixels at most; a bar takes this share of it.
 GREATEST_PITCH, BAR_SHARE = 30.0, 0.62
@@ -49,49 +46,25 @@ class Row:
         return sum(segment.value for segment in self.segments)
 
 
-class _Names(pg.AxisItem):  # type: ignore[misc]
-    names: Sequence[str] = ()
-
-    def tickValues(self, minimum: float, maximum: float, size: float) -> list[tuple[float, list[float]]]:
-        return [(1.0, [at + 0.5 for at in range(len(self.names))])]
-
-    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        return [self.names[int(value)] for value in values]
-
-
-class StackedBars(pg.PlotWidget):  # type: ignore[misc]
-    """Rows from the top down, on one scale. `clicked` carries the key of a segment."""
+class StackedBars(QuietPlot):
+    """Rows of segments on one scale. `clicked` carries the key of a segment."""
 
     clicked = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        self._names = _Names("left")
         self._rows: tuple[Row, ...] = ()
         self._items: list[Any] = []
         self._theme = LIGHT
         self._pointed: Segment | None = None
-        super().__init__(parent, axisItems={"left": self._names})
-        plot = self.getPlotItem()
-        plot.setMenuEnabled(False)
-        plot.hideButtons()
-        plot.hideAxis("bottom")
-        self._view = plot.getViewBox()
-        self._view.setMouseEnabled(x=False, y=False)
-        self._view.invertY(True)
-        self._view.setDefaultPadding(0.0)
-        plot.setContentsMargins(8, 0, 8, 4)
+        super().__init__(parent)
+        self.setMinimumHeight(40)
+        self.getPlotItem().setContentsMargins(0, 0, 8, 4)
         self.scene().sigMouseClicked.connect(self._on_click)
         self.scene().sigMouseMoved.connect(self._on_move)
-        self.set_theme(LIGHT)
 
     def set_theme(self, theme: Theme) -> None:
+        super().set_theme(theme)
         self._theme = theme
-        self.setBackground(theme.surface)
-        self._names.setTextPen(theme.text)
-        self._names.setTickFont(self.font())
-        self._names.setPen(None)
-        self._names.setTickPen(None)
-        self._names.setStyle(tickLength=0, tickTextOffset=8, autoExpandTextSpace=False, hideOverlappingLabels=False)
         self._paint()
 
     def set_rows(self, rows: Sequence[Row]) -> None:
@@ -116,32 +89,31 @@ class StackedBars(pg.PlotWidget):  # type: ignore[misc]
         """The middle of a segment, in pixels of the widget. Raises KeyError where there is none."""
         for segment, row, left in self.segments():
             if segment.key == key:
-                scene = self._view.mapViewToScene(QPointF(left + segment.value / 2, row + 0.5))
+                scene = self.view.mapViewToScene(QPointF(left + segment.value / 2, row + 0.5))
                 return QPointF(self.mapFromScene(scene))
         raise KeyError(key)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        if hasattr(self, "_view"):  # pyqtgraph resizes it while it makes itself
+        if hasattr(self, "view"):  # pyqtgraph resizes it while it makes itself
             self._paint()
 
     def _paint(self) -> None:
         for item in self._items:
             self.removeItem(item)
         self._items = []
-        metrics = QFontMetricsF(self.font())
-        self._names.names = [row.name for row in self._rows]
-        self._names.setWidth(int(max([metrics.horizontalAdvance(row.name) for row in self._rows] or [0])) + 16)
+        metrics = self.fontMetrics()
+        self.name_axis.set_names([row.name for row in self._rows], metrics)
         most = max((row.total for row in self._rows), default=0.0)
         if not most:
             return
         self.getPlotItem().layout.activate()
-        width, height = max(self._view.width(), 1.0), max(self._view.height(), 1.0)
+        width, height = max(self.view.width(), 1.0), max(self.view.height(), 1.0)
         # Room for the longest bar's text behind it.
         behind = max(metrics.horizontalAdvance(row.text) for row in self._rows) + 16
         scale = max(width - behind, 20.0) / most
         pitch = min(height / len(self._rows), GREATEST_PITCH)
-        self._view.setRange(xRange=(0, width / scale), yRange=(0, height / pitch), padding=0)
+        self.view.setRange(xRange=(0, width / scale), yRange=(0, height / pitch), padding=0)
         self._bars(_GAP / scale)
         for segment, at, left in self.segments():
             if segment.text and metrics.horizontalAdvance(segment.text) + 8 < segment.value * scale and pitch > 17:
@@ -149,8 +121,6 @@ class StackedBars(pg.PlotWidget):  # type: ignore[misc]
                 self._text(segment.text, left + segment.value / 2, at + 0.5, color, 0.5)
         for at, row in enumerate(self._rows):
             self._text(row.text, row.total + 4 / scale, at + 0.5, self._theme.muted, 0.0)
-        self._names.picture = None
-        self._names.update()
 
     def _bars(self, gap: float) -> None:
         """One item for each colour."""
@@ -176,9 +146,9 @@ class StackedBars(pg.PlotWidget):  # type: ignore[misc]
         self._items.append(item)
 
     def _at(self, scene: QPointF) -> Segment | None:
-        if not self._view.sceneBoundingRect().contains(scene):
+        if not self.view.sceneBoundingRect().contains(scene):
             return None
-        place = self._view.mapSceneToView(scene)
+        place = self.view.mapSceneToView(scene)
         return next((segment for segment, at, left in self.segments()
                      if at == int(np.floor(place.y())) and left <= place.x() < left + segment.value), None)  # fmt: skip
 

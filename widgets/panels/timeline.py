@@ -77,8 +77,7 @@ class Timeline(QWidget):
             return
         from graftwerk.widgets.panels.timeline_plot import TimelinePlot
 
-        self._plot = TimelinePlot(self._page)
-        self._plot.tips = self._tip
+        self._plot = TimelinePlot(self._tip, self._page)
         self._plot.clicked.connect(self._on_click)
         self._plot.hovered.connect(self._show_detail)
         self._plot.set_theme(self._theme)

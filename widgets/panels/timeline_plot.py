@@ -5,8 +5,7 @@ Importing this imports pyqtgraph, which takes 0.3 s: only `Timeline` does, when 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,9 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QScrollBar, QToolTip, QWidget
 
+from graftwerk.widgets.panels.plot import QuietPlot, pg
 from graftwerk.widgets.panels.timeline_bars import Bars, Ints, Seen, look
 from graftwerk.widgets.theme import LIGHT, Theme
-
-os.environ.setdefault("PYQTGRAPH_QT_LIB", "PySide6")
-import pyqtgraph as pg
 
 #: Height of a row with the free space around its bar, in pixels: it grows to the greatest where there is room.
 LEAST_PITCH, GREATEST_PITCH = 15.0, 36.0
@@ -155,59 +152,35 @@ class TimeAxis(pg.AxisItem):  # type: ignore[misc]
         return [f"{value * factor:.{digits}f} {unit}" for value in values]
 
 
-class RowAxis(pg.AxisItem):  # type: ignore[misc]
-    """Names the rows in view."""
-
-    rows = 0
-
-    def tickValues(self, minimum: float, maximum: float, size: float) -> list[tuple[float, list[float]]]:
-        low, high = sorted((minimum, maximum))  # the view is upside down, and so is what it says
-        return [(1.0, [row + 0.5 for row in range(max(int(low), 0), min(int(np.ceil(high)), self.rows))])]
-
-    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        return [f"iteration {int(value) + 1}" for value in values]
-
-
-class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
+class TimelinePlot(QuietPlot):
     """The plot: the wheel zooms the time at the pointer, dragging pans it, a double click shows all of it.
 
-    `clicked` and `hovered` carry a bar's index, -1 for none.
+    `clicked` and `hovered` carry a bar's index, -1 for none; `tips` makes a bar's tooltip.
     """
 
     clicked = Signal(int)
     hovered = Signal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        self._time_axis, self._row_axis = TimeAxis("bottom"), RowAxis("left")
-        super().__init__(parent, axisItems={"bottom": self._time_axis, "left": self._row_axis})
+    def __init__(self, tips: Callable[[int], str], parent: QWidget | None = None) -> None:
+        self._time_axis = TimeAxis("bottom")
+        super().__init__(parent, self._time_axis)
         self.bars: Bars | None = None
-        self.tips: Any = None
+        self._tips = tips
         self.item = BarsItem()
         self.addItem(self.item)
-        plot = self.getPlotItem()
-        plot.setMenuEnabled(False)
-        plot.hideButtons()
-        plot.getViewBox().setMouseEnabled(x=True, y=False)
-        plot.getViewBox().invertY(True)
-        plot.getViewBox().setDefaultPadding(0.0)
-        plot.setContentsMargins(10, 2, 14, 0)
+        self.view.setMouseEnabled(x=True, y=False)
+        self.getPlotItem().setContentsMargins(4, 2, 14, 0)
         self.rows_bar = QScrollBar(Qt.Orientation.Vertical, self)
         self.rows_bar.valueChanged.connect(self._fit_rows)
         self.scene().sigMouseClicked.connect(self._on_click)
         self.scene().sigMouseMoved.connect(self._on_move)
-        self.set_theme(LIGHT)
 
     def set_theme(self, theme: Theme) -> None:
+        super().set_theme(theme)
         self.item.theme = theme
-        self.setBackground(theme.surface)
-        for axis in (self._time_axis, self._row_axis):
-            axis.setTextPen(theme.muted)
-            axis.setTickFont(self.font())
-            axis.setPen(theme.border_strong)
-        self._row_axis.setPen(None)
-        self._row_axis.setTickPen(None)
-        self._row_axis.setStyle(tickLength=0, tickTextOffset=10, autoExpandTextSpace=False)
-        self._row_axis.setWidth(self.fontMetrics().horizontalAdvance("iteration 000") + 14)
+        self._time_axis.setTextPen(theme.muted)
+        self._time_axis.setTickFont(self.font())
+        self._time_axis.setPen(theme.border_strong)
         self._time_axis.setStyle(tickLength=4, tickTextOffset=4, maxTickLevel=0, hideOverlappingLabels=False)
         self._time_axis.setHeight(self.fontMetrics().height() + 10)
         self.item.update()
@@ -215,7 +188,8 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
     def set_bars(self, bars: Bars | None, color: Ints, palette: Sequence[str]) -> None:
         """Shows other bars, all of their time in view."""
         self.bars = bars
-        self._row_axis.rows = bars.rows if bars is not None else 0
+        rows = bars.rows if bars is not None else 0
+        self.name_axis.set_names([f"iteration {row + 1}" for row in range(rows)], self.fontMetrics())
         self.item.set_bars(bars, color, palette)
         self.rows_bar.setValue(0)
         self._fit_rows()
@@ -223,10 +197,9 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
 
     def show_all(self) -> None:
         end = self.bars.end if self.bars is not None else 1.0
-        view = self.getPlotItem().getViewBox()
         end = max(end, 1e-6)
-        view.setLimits(xMin=0, xMax=end * 1.02, minXRange=end * 1e-5)
-        view.setXRange(0, end * 1.02, padding=0)
+        self.view.setLimits(xMin=0, xMax=end * 1.02, minXRange=end * 1e-5)
+        self.view.setXRange(0, end * 1.02, padding=0)
 
     def choose(self, nodes: NDArray[np.intp]) -> None:
         """Outlines the bars of these nodes (places in the profile) in every row."""
@@ -237,8 +210,7 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
     def _fit_rows(self) -> None:
         """As many rows as there is room for; the others are reached by the scroll bar."""
         rows = self.bars.rows if self.bars is not None else 1
-        view = self.getPlotItem().getViewBox()
-        height = max(view.height(), 1.0)
+        height = max(self.view.height(), 1.0)
         pitch = min(max(height / max(rows, 1), LEAST_PITCH), GREATEST_PITCH)
         shown = height / pitch
         hidden = max(0.0, rows - shown)
@@ -247,7 +219,7 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
         self.rows_bar.setSingleStep(10)
         self.rows_bar.setVisible(hidden > 0)
         top = min(self.rows_bar.value() / 10, hidden)
-        view.setYRange(top, top + shown, padding=0)
+        self.view.setYRange(top, top + shown, padding=0)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
@@ -260,11 +232,10 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
 
     def bar_at(self, scene: QPointF) -> int:
         """The bar at a place of the scene (pixels of the widget), -1 for none."""
-        view = self.getPlotItem().getViewBox()
-        if self.bars is None or not view.sceneBoundingRect().contains(scene):
+        if self.bars is None or not self.view.sceneBoundingRect().contains(scene):
             return -1
-        place = view.mapSceneToView(scene)
-        slack = 2.0 * view.viewPixelSize()[0]
+        place = self.view.mapSceneToView(scene)
+        slack = 2.0 * self.view.viewPixelSize()[0]
         found = self.bars.at(int(np.floor(place.y())), place.x(), slack)
         return -1 if found is None else found
 
@@ -283,7 +254,7 @@ class TimelinePlot(pg.PlotWidget):  # type: ignore[misc]
             self.item.update()
             self.hovered.emit(bar)
             place = self.mapToGlobal(self.mapFromScene(scene))
-            QToolTip.showText(place, self.tips(bar) if bar >= 0 and self.tips is not None else "", self)
+            QToolTip.showText(place, self._tips(bar) if bar >= 0 else "", self)
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
