@@ -1,8 +1,9 @@
-"""The commands that compile, run or picture a model: build, profile, shot."""
+"""The commands that compile, run or picture a model: build, profile, verify, shot."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -12,8 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job
-from graftwerk.backend.engines.report_file import read_profile, read_report
+from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job, verify_job
+from graftwerk.backend.engines.report_file import read_profile, read_report, read_verification
 from graftwerk.backend.engines.shapes import parse_shapes
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import load
@@ -25,6 +26,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the commands to the parser."""
     _add_build(commands)
     _add_profile(commands)
+    _add_verify(commands)
     _add_shot(commands)
 
 
@@ -110,9 +112,7 @@ def _add_profile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _profile(parsed: argparse.Namespace) -> int:
     graph = load(parsed.model)
     settings: dict[str, Any] = {
-        "files": tuple(os.path.abspath(name) for name in parsed.inputs),
-        "shapes": {name: ranges[1] for name, ranges in map(parse_shapes, parsed.shapes)},
-        "iterations": parsed.iterations, "warmup": parsed.warmup, "threads": parsed.threads,
+        **_data(parsed), "iterations": parsed.iterations, "warmup": parsed.warmup, "threads": parsed.threads,
         "optimization": parsed.optimization,
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="graftwerk-") as name:
@@ -137,6 +137,49 @@ def _profile(parsed: argparse.Namespace) -> int:
     for warning in profile.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return 0
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser("verify", help="whether two models compute the same; exit code 1 where they differ")
+    one.add_argument("reference", type=Path)
+    one.add_argument("model", type=Path)
+    one.add_argument("--inputs", nargs="+", default=[], metavar="FILE", help=".npz, .npy or .pb; random if not given")
+    one.add_argument("--shapes", nargs="+", default=[], metavar="NAME:SHAPE", help="shapes of random inputs")
+    one.add_argument("--relative", type=float, default=1e-3, help="tolerance, as a share of the reference")
+    one.add_argument("--absolute", type=float, default=1e-5, help="tolerance added to it")
+    one.add_argument("--verbose", action="store_true")
+    one.add_argument("--json", action="store_true")
+    one.set_defaults(function=_verify)
+
+
+def _verify(parsed: argparse.Namespace) -> int:
+    reference, graph = load(parsed.reference), load(parsed.model)
+    settings = {**_data(parsed), "relative": parsed.relative, "absolute": parsed.absolute}
+    with tempfile.TemporaryDirectory(prefix="graftwerk-") as name:
+        folder = Path(name)
+        result = _run(lambda work: verify_job(reference, graph, work, **settings), parsed.verbose, folder)
+        found = read_verification(Path(result["verification"]))
+    if parsed.json:
+        print(json.dumps({**dataclasses.asdict(found), "same": found.same}))
+        return 0 if found.same else 1
+    print(f"{found.backend} {found.version} on {found.device}; {found.precision}")
+    for output in found.outputs:
+        verdict = "identical" if output.identical else "same" if output.same else "DIFFERS"
+        sqnr = f", SQNR {output.sqnr_db:.1f} dB" if output.sqnr_db is not None else ""
+        print(f"{verdict:9} {output.name}: max|a-b| {output.largest:.3g} of max|a| {output.scale:.3g}{sqnr}")
+    if found.stand_ins:
+        print(f"run as their original subgraph: {', '.join(found.stand_ins)}")
+    for text in found.not_checked:
+        print(f"not checked: {text}")
+    return 0 if found.same else 1
+
+
+def _data(parsed: argparse.Namespace) -> dict[str, Any]:
+    """What --inputs and --shapes say, as the jobs take it."""
+    return {
+        "files": tuple(os.path.abspath(name) for name in parsed.inputs),
+        "shapes": {name: ranges[1] for name, ranges in map(parse_shapes, parsed.shapes)},
+    }
 
 
 def _run(prepare: Any, verbose: bool, folder: Path | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from graftwerk.backend.fault import Fault
 
-COMMANDS = ("info", "ops", "run", "apply", "build", "profile", "shot")
+COMMANDS = ("info", "ops", "run", "apply", "build", "profile", "verify", "shot")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""From a revision to a job that compiles or times it."""
+"""From a revision to a job that compiles, times or verifies it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from graftwerk.backend.engines.onnxruntime import ProfileOnnxRuntime
 from graftwerk.backend.engines.tensorrt_rtx import BuildRtx
+from graftwerk.backend.engines.verify import VerifyModel
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import stage
 from graftwerk.backend.graph.graph import Graph
@@ -42,6 +43,14 @@ def profile_job(graph: Graph, folder: Path, **settings: Any) -> ProfileOnnxRunti
     """Writes a revision into `folder`, plugin nodes as their original subgraph, and makes the job that times it."""
     runnable, stand_ins = with_stand_ins(graph)
     return ProfileOnnxRuntime(str(stage(runnable, folder)), stand_ins=tuple(stand_ins), **settings)
+
+
+def verify_job(reference: Graph, graph: Graph, folder: Path, **settings: Any) -> VerifyModel:
+    """Writes two revisions, plugin nodes as their original subgraph, and makes the job that compares them."""
+    first, _ = with_stand_ins(reference)
+    second, stand_ins = with_stand_ins(graph)
+    one, other = stage(first, folder / "reference"), stage(second, folder / "model")
+    return VerifyModel(str(one), str(other), stand_ins=tuple(stand_ins), **settings)
 
 
 def _with_own_names(graph: Graph) -> Graph:

@@ -73,29 +73,13 @@ class ProfileOnnxRuntime:
         context.phase("Loading the model")
         model = _Model.read(Path(self.model))
         session = model.session("full", self.threads)
-        given = self._feeds(model, session)
+        given = _feeds(model, session, self.files, self.shapes, self.seed)
         latency = self._time(context, "Measuring the latency", model, session, given.arrays, self.iterations)
         del session
         profile = self._profile(context, model, given, latency)
         path = context.folder / "profile.json"
         path.write_text(json.dumps(asdict(profile)), encoding="utf-8")
         return {"profile": str(path)}
-
-    def _feeds(self, model: _Model, session: Any) -> Feeds:
-        """Feeds that the model runs with; sizes that nobody gave are made smaller until it does."""
-        inputs = _inputs(session)
-        fault: Fault | None = None
-        for halvings in range(8):
-            given = feeds(inputs, self.files, self.shapes, self.seed, halvings)
-            try:
-                model.run(session, None, given.arrays)
-            except Fault as error:
-                fault = fault or error
-                if given.assumed:
-                    continue
-                raise
-            return given
-        raise fault or AssertionError
 
     def _profile(self, context: JobContext, model: _Model, given: Feeds, latency: tuple[float, ...]) -> Profile:
         with TemporaryDirectory(dir=context.folder) as folder:
@@ -159,6 +143,42 @@ class ProfileOnnxRuntime:
         return tuple(found)
 
 
+@dataclass(frozen=True)
+class Trial:
+    """One run of a model: what it was given, what came out by name, and on what it ran at which precision."""
+
+    given: Feeds
+    outputs: dict[str, Array]
+    version: str
+    device: str
+    precision: str
+
+
+def run_trial(path: Path, files: Sequence[str], shapes: Mapping[str, Sequence[int]], seed: int) -> Trial:
+    """Run a model once, optimization off, on data as `feeds.feeds` takes or makes it. Raises Fault."""
+    model = _Model.read(path)
+    session = model.session("off", 0)
+    return _trial(model, session, _feeds(model, session, files, shapes, seed))
+
+
+def run_again(path: Path, known: Feeds, seed: int) -> Trial:
+    """As `run_trial`, on the data of another trial; inputs that the other model had not are random. Raises Fault."""
+    model = _Model.read(path)
+    session = model.session("off", 0)
+    inputs = _inputs(session)
+    more = feeds([each for each in inputs if each.name not in known.arrays], (), {}, seed)
+    names = [each.name for each in inputs]
+    arrays = {name: known.arrays.get(name, more.arrays.get(name)) for name in names}
+    words = {name: known.words.get(name, more.words.get(name, "")) for name in names}
+    return _trial(model, session, Feeds(arrays, words, more.assumed))
+
+
+def _trial(model: _Model, session: Any, given: Feeds) -> Trial:
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, model.run(session, names, given.arrays)))
+    return Trial(given, outputs, _ort().__version__, f"CPU ({_cpu()})", model.precision)
+
+
 def run_model(
     model: str | Path | onnx.ModelProto,
     arrays: Mapping[str, Array],
@@ -195,6 +215,16 @@ class _Model:
         types = {tensor.data_type for tensor in model.graph.initializer}
         types |= {info.type.tensor_type.elem_type for info in model.graph.input}
         self.has_half = bool(types & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16})
+
+    @property
+    def precision(self) -> str:
+        """How ONNX Runtime computes this model on a CPU, in words."""
+        found = ["FP32"]
+        if any(node.op_type == "QuantizeLinear" for node in self.source.nodes):
+            found.append("Q/DQ rounding as written, products of dequantized values")
+        if self.has_half:
+            found.append("most FP16 and BF16 arithmetic done in FP32")
+        return "; ".join(found)
 
     @classmethod
     def read(cls, path: Path) -> _Model:
@@ -271,6 +301,25 @@ _NUMPY = {
     "float": "float32", "double": "float64", "float16": "float16", "string": "object", "bool": "bool",
     **{name: name for bits in (8, 16, 32, 64) for name in (f"int{bits}", f"uint{bits}")},
 }  # fmt: skip
+
+
+def _feeds(
+    model: _Model, session: Any, files: Sequence[str], shapes: Mapping[str, Sequence[int]], seed: int
+) -> Feeds:
+    """Feeds that the model runs with; sizes that nobody gave are made smaller until it does."""
+    inputs = _inputs(session)
+    fault: Fault | None = None
+    for halvings in range(8):
+        given = feeds(inputs, files, shapes, seed, halvings)
+        try:
+            model.run(session, None, given.arrays)
+        except Fault as error:
+            fault = fault or error
+            if given.assumed:
+                continue
+            raise
+        return given
+    raise fault or AssertionError
 
 
 def _weights_folder(model: onnx.ModelProto, folder: Path) -> Path:

@@ -79,6 +79,45 @@ class Report:
 
 
 @dataclass(frozen=True)
+class OutputDifference:
+    """One output of a model held against the same output of another.
+
+    `largest` is max|a - b| and `scale` max|a| over the finite elements of the reference a; `sqnr_db` is
+    10 log10(sum a² / sum (a - b)²), None where it is infinite or not defined. `same`: every element is within the
+    tolerances, with NaN and infinities in the same places; `identical`: bit for bit.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    largest: float
+    scale: float
+    sqnr_db: Optional[float]
+    same: bool
+    identical: bool
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Two models run on the same inputs. `not_checked` says in words what was left out; `precision` how it ran."""
+
+    backend: str
+    version: str
+    device: str
+    precision: str
+    relative: float
+    absolute: float
+    outputs: tuple[OutputDifference, ...]
+    inputs: dict[str, str]
+    not_checked: tuple[str, ...] = ()
+    stand_ins: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Whether something was compared and all of it is within the tolerances."""
+        return bool(self.outputs) and all(output.same for output in self.outputs)
+
+
+@dataclass(frozen=True)
 class NodeTime:
     """Times of one node or layer over the timed iterations, milliseconds each, in the order they ran."""
 

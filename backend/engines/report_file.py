@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from graftwerk.backend.atomic import atomic
-from graftwerk.backend.engines.report import Profile, Report
+from graftwerk.backend.engines.report import Profile, Report, Verification
 from graftwerk.backend.fault import Fault
 
-T = TypeVar("T", Report, Profile)
+T = TypeVar("T", Report, Profile, Verification)
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -28,6 +28,11 @@ def read_report(path: Path) -> Report:
 def read_profile(path: Path) -> Profile:
     """As `read_report`, for a profile."""
     return _read(path, Profile)
+
+
+def read_verification(path: Path) -> Verification:
+    """As `read_report`, for a verification."""
+    return _read(path, Verification)
 
 
 def _read(path: Path, kind: type[T]) -> T:
