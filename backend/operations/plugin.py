@@ -101,7 +101,8 @@ class ReplaceWithPlugin(Operation):
         graph = edit.base
         known = {tensor: graph.type_of(tensor) for tensor in outputs}
         if any(kind is None or not kind.dtype for kind in known.values()):
-            known = {**known, **{tensor: kind for tensor, kind in infer(graph, symbolic=False).items() if tensor in known}}
+            inferred = infer(graph, symbolic=False)
+            known = {tensor: inferred.get(tensor, kind) for tensor, kind in known.items()}
         for tensor, kind in known.items():
             if kind is not None and kind.dtype and not graph.is_output(tensor):
                 edit.declare(kind.value_info(tensor))

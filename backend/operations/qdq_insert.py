@@ -12,7 +12,6 @@ from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName
 from graftwerk.backend.operations.registry import Operation, operation, param
 from graftwerk.backend.quantize.insertion import (
-    UNCALIBRATED,
     automatic,
     consumers_in,
     differs,
@@ -21,7 +20,7 @@ from graftwerk.backend.quantize.insertion import (
     readers,
     why_not,
 )  # fmt: skip
-from graftwerk.backend.quantize.pairs import DEQUANTIZE
+from graftwerk.backend.quantize.pairs import DEQUANTIZE, UNCALIBRATED
 from graftwerk.backend.quantize.scales import COMPUTE, QuantizedType, weight
 
 

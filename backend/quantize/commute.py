@@ -84,6 +84,7 @@ _WHY_NOT: dict[str, str] = {
     **dict.fromkeys(("AveragePool", "GlobalAveragePool", "ReduceMean", "LpPool"), _AVERAGES),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Sum", "Mean", "ReduceSum", "Pow", "Sqrt"), _SUMS),
     **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum"), _SUMS), "Abs": _SATURATES, "Neg": _SATURATES,
+    "Constant": "Nothing is above a constant",
     "Clip": "The bounds of Clip need not lie on steps of the scale",
     "LeakyRelu": "The slope of its negative half makes values between the quantized steps",
     "QuantizeLinear": "Another Q/DQ pair stands there", "DequantizeLinear": "Another Q/DQ pair stands there",

@@ -18,9 +18,6 @@ from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
 from graftwerk.backend.quantize.pairs import DEQUANTIZE, QUANTIZE, QdqPair, pairs_on, quantized_dtype, scales
 from graftwerk.backend.quantize.scales import DTYPES, common_axis, guessed_scale, weight, weight_scales
 
-#: Metadata on a QuantizeLinear whose scale nobody measured.
-UNCALIBRATED = "graftwerk.uncalibrated"
-
 #: Inputs that are parameters of an operator, which TensorRT wants in float: biases, bounds, scales, statistics.
 _PARAMETERS: dict[str, frozenset[int]] = {
     op: frozenset(positions)

@@ -15,6 +15,9 @@ from graftwerk.backend.graph.graph import Graph, NodeId
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
+#: Metadata on a QuantizeLinear whose scale nobody measured.
+UNCALIBRATED = "graftwerk.uncalibrated"
+
 
 @dataclass(frozen=True, slots=True)
 class QdqPair:
@@ -124,6 +127,13 @@ def quantized_dtype(view: View, pair: QdqPair) -> int:
     if weight is not None:
         return weight.dtype
     return 0 if pair.zero_point else int(TensorProto.UINT8)
+
+
+def calibrated(view: View, pair: QdqPair) -> bool:
+    """Whether somebody gave the pair its scale, or a weight's values did; False for a scale that was guessed."""
+    if pair.quantize is None:
+        return True
+    return all(entry.key != UNCALIBRATED for entry in view.nodes[pair.quantize].metadata_props)
 
 
 def alike(view: View, one: QdqPair, other: QdqPair) -> bool:

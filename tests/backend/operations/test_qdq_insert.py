@@ -9,8 +9,7 @@ from onnx import TensorProto
 from graftwerk.backend.graph.constants import constant
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.types import TensorType
-from graftwerk.backend.quantize.insertion import UNCALIBRATED
-from graftwerk.backend.quantize.pairs import find_pairs, per_channel, scales
+from graftwerk.backend.quantize.pairs import UNCALIBRATED, calibrated, find_pairs, per_channel, scales
 from tests.backend.operations.qdq_models import checked, do, floats, ops, parse, run, why
 
 CONV = "g (float[1,3,6,6] x) => (float[1,4,4,4] y) { y = Conv(x, w, b) }"
@@ -43,6 +42,9 @@ def test_an_activation_without_a_scale_is_marked_as_not_calibrated() -> None:
     (pair,) = find_pairs(graph).values()
     assert scales(graph, pair) == pytest.approx([6 / 127])
     assert [entry.key for entry in graph.nodes[pair.nodes[0]].metadata_props] == [UNCALIBRATED]
+    assert not calibrated(graph, pair)
+    moved = do(graph, "qdq.insert", tensor="w")
+    assert [calibrated(moved, each) for each in find_pairs(moved).values() if each.source == "w"] == [True]
 
 
 @pytest.mark.parametrize(("op", "bound"), [("Sigmoid", 1.0), ("Tanh", 1.0), ("Relu", 6.0)])
