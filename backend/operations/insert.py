@@ -72,9 +72,10 @@ class InsertNode(Operation):
         make_attributes(self.op_type, schema, self.attributes)
         count = 1 + len(self.extra_inputs)
         if not schema.min_input <= count <= schema.max_input:
-            allowed = f"{schema.min_input}" if schema.min_input == schema.max_input else f"at least {schema.min_input}"
-            allowed = f"at most {schema.max_input}" if count > schema.max_input else allowed
-            return Reason(f"{self.op_type} takes {allowed} inputs, not {count}", "Give the others as extra inputs")
+            low, high = schema.min_input, schema.max_input
+            allowed = f"{low}" if low == high else f"at least {low}" if count < low else f"at most {high}"
+            hint = "Give the others as extra inputs" if count < low else "Leave some of the extra inputs out"
+            return Reason(f"{self.op_type} takes {allowed} input{'s'[: allowed != '1']}, not {count}", hint)
         for index, tensor in enumerate((self.tensor, *self.extra_inputs)):
             known = graph.type_of(tensor) if tensor else None
             if known is not None and not accepts(schema, index, known.dtype):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from graftwerk.backend.atomic import atomic
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.shapes import infer
+from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.registry import Operation, apply, make, parameters
 
 FORMAT = 1
@@ -66,8 +68,14 @@ class Recipe:
 def replay(
     steps: Iterable[Operation], graph: Graph, on_step: Callable[[int, Operation], None] | None = None
 ) -> Graph:
-    """Applies the steps one after the other. Raises Fault that names the step which can't be done."""
+    """Applies the steps one after the other. Raises Fault that names the step which can't be done.
+
+    Types that a step made wrong are inferred again before the next one, as the window does between two edits.
+    """
+    known = graph.types
     for number, step in enumerate(steps, 1):
+        graph = _typed(graph, known)
+        known = graph.types
         if on_step is not None:
             on_step(number, step)
         try:
@@ -76,3 +84,13 @@ def replay(
             place = f"step {number} ({step.info.id})" + (f", {fault.where}" if fault.where else "")
             raise Fault(fault.message, place, fault.hint) from fault
     return graph
+
+
+def _typed(graph: Graph, known: Mapping[str, TensorType]) -> Graph:
+    """The graph with the types that were known before the last step, if it made any of them wrong."""
+    if not any(tensor in graph.producers and tensor not in graph.types for tensor in known):
+        return graph
+    try:
+        return graph.with_types(infer(graph))
+    except Fault:
+        return graph  # operations say themselves what they can't know
