@@ -344,19 +344,28 @@ def _inputs(session: Any) -> list[Input]:
 
 
 def symbolic_shapes(model: onnx.ModelProto) -> tuple[onnx.ModelProto | None, str]:
-    """The model with symbolic dimensions inferred where ONNX Runtime's tool can, else None and why it can't.
+    """The model with the symbolic dimensions that ONNX Runtime's tool finds, and why it did not find all, "" if it did.
 
-    It needs sympy, and takes no account of large weights: they may be absent. It follows the arithmetic on shapes
-    that exporters write into a graph, which onnx's own inference gives up on.
+    None where it found nothing. It needs sympy and takes no account of large weights: they may be absent. It follows
+    the arithmetic on shapes that exporters write into a graph, which onnx's own inference gives up on.
     """
+    if max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0) < 7:
+        return None, "it needs opset 7"
     try:
         from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
     except ImportError as error:
         return None, str(error)
     try:
-        return SymbolicShapeInference.infer_shapes(model, auto_merge=True), ""
+        # The steps of its `infer_shapes`, which writes a file into the working directory where something stays open.
+        tool = SymbolicShapeInference(2**31 - 1, True, False, 0)
+        tool._preprocess(model)
+        complete = False
+        while tool.run_:
+            complete = tool._infer_impl()
+        tool._update_output_from_vi()
     except Exception as error:  # the tool asserts and raises whatever it meets on models that it was not written for
         return None, f"{type(error).__name__}: {error}".strip(" :")
+    return tool.out_mp_, "" if complete else "some operators are not known to it"
 
 
 def _ort() -> Any:

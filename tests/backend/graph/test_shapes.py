@@ -88,7 +88,8 @@ def test_contradictions_are_problems() -> None:
     ]
 
 
-def test_odd_models_get_what_can_be_known(shared: Path) -> None:
+def test_odd_models_get_what_can_be_known(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     opened = 0
     for path in sorted((shared / "onnx-edge").rglob("*.onnx")):
         try:
@@ -100,6 +101,7 @@ def test_odd_models_get_what_can_be_known(shared: Path) -> None:
         assert set(types) <= set(made(graph)), path.name
         opened += 1
     assert opened > 25
+    assert not list(tmp_path.iterdir()), "nothing is left in the working directory"
 
 
 def test_in_a_worker(pool: JobPool, models: Path, tmp_path: Path) -> None:
