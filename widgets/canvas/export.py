@@ -48,6 +48,15 @@ def render_image(canvas: Canvas, whole: bool = False, scale: float = 1.0) -> QIm
     return image
 
 
+def save(canvas: Canvas, path: Path, whole: bool = True) -> None:
+    """Writes an SVG or, by the ending of the name, an image. Raises Fault where that can't be done."""
+    if path.suffix.lower() == ".svg":
+        render_svg(canvas, path, whole)
+    elif not render_image(canvas, whole, 1.0 if whole else canvas.devicePixelRatioF()).save(str(path)):
+        raise Fault("The picture can't be written", str(path),
+                    "The name ends in .png, .jpg or .svg; may you write there?")
+
+
 def render_svg(canvas: Canvas, path: Path, whole: bool = True) -> None:
     """Every box and letter as it looks near by, whatever the zoom. Raises Fault where the file can't be written."""
     camera = _whole(canvas) if whole else canvas.camera

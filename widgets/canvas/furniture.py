@@ -73,7 +73,8 @@ class Furniture:
         title = look.overlay.title or "Operators"
         most = int((camera.height - 2 * MARGIN - 2 * PADDING) / LINE) - 1
         lines = lines[: max(most, 0)]
-        texts = [letters.text.width(line.text) + (8 + letters.text.width(line.note) if line.note else 0) + 22
+        texts = [letters.text.width(line.text) + (8 + letters.text.width(line.note) if line.note else 0)
+                 + (22 if line.color else 0)
                  for line in lines]
         width = min(max([letters.badge.width(title), *texts]) + 2 * PADDING,
                     camera.width - MAP_WIDTH - 3 * MARGIN)
@@ -87,16 +88,18 @@ class Furniture:
         painter.drawText(QPointF(x, y + letters.badge.ascent + 3), letters.badge.elided(title, room))
         for line in lines:
             y += LINE
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(color(line.color))
-            painter.drawRoundedRect(QRectF(x, y, 13, 13), 3, 3)
+            indent = 22.0 if line.color else 0.0
+            if line.color:
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(color(line.color))
+                painter.drawRoundedRect(QRectF(x, y, 13, 13), 3, 3)
             painter.setFont(letters.text.font)
             painter.setPen(color(theme.text))
-            text = letters.text.elided(line.text, room - 22)
+            text = letters.text.elided(line.text, room - indent)
             baseline = y + 6.5 + letters.text.ascent / 2
-            painter.drawText(QPointF(x + 22, baseline), text)
+            painter.drawText(QPointF(x + indent, baseline), text)
             painter.setPen(color(theme.muted))
-            start = 30 + letters.text.width(text)
+            start = indent + 8 + letters.text.width(text)
             painter.drawText(QPointF(x + start, baseline), letters.text.elided(line.note, max(room - start, 0)))
 
     def _paint_map(self, painter: QPainter, picture: Picture, colors: Colors, look: Look, camera: Camera) -> None:

@@ -39,24 +39,34 @@ class Hulls:
         self._outlines: dict[int, Outline] = {}
 
     @cached_property
-    def members(self) -> list[Ints]:
-        """The boxes of each hull."""
-        box_of = self.picture.diagram.box_of
-        count = len(box_of)
-        found = []
-        for hull in self.hulls:
-            boxes = {int(box_of[node]) for node in hull.nodes if node < count}
-            found.append(np.array(sorted(boxes - {-1}), np.int64))
-        return found
+    def _flat(self) -> tuple[Ints, Ints]:
+        """Boxes of all hulls in a row, and where each hull's begin; boxes of one hull may come twice."""
+        box_of = np.append(self.picture.diagram.box_of, -1)
+        size = [len(hull.nodes) for hull in self.hulls]
+        nodes = np.fromiter((node for hull in self.hulls for node in hull.nodes), np.int64, sum(size))
+        owner = np.repeat(np.arange(len(size)), size)
+        boxes = box_of[np.minimum(nodes, len(box_of) - 1)]
+        shown = boxes >= 0
+        return boxes[shown].astype(np.int64), np.searchsorted(owner[shown], np.arange(len(size) + 1))
+
+    def members(self, number: int) -> Ints:
+        """The boxes of a hull."""
+        boxes, first = self._flat
+        return np.unique(boxes[first[number] : first[number + 1]])
 
     @cached_property
     def _bounds(self) -> Floats:
         """Left, top, right, bottom around the boxes of each hull, (H, 4); empty hulls are nowhere."""
+        picture = self.picture
+        boxes, first = self._flat
         bounds = np.full((len(self.hulls), 4), np.nan)
-        for number, boxes in enumerate(self.members):
-            if len(boxes):
-                whole = self._whole(boxes)
-                bounds[number] = whole.left, whole.top, whole.right, whole.bottom
+        some = np.flatnonzero(np.diff(first))
+        if len(some):
+            for column, values, reduce in (
+                (0, picture.left - SIDE, np.minimum), (1, picture.top - ABOVE, np.minimum),
+                (2, picture.right + SIDE, np.maximum), (3, picture.bottom + BELOW, np.maximum),
+            ):  # fmt: skip
+                bounds[some, column] = reduce.reduceat(values[boxes], first[some])
         return bounds
 
     def visible(self, frame: Frame) -> list[int]:
@@ -78,10 +88,10 @@ class Hulls:
         hit = [number for number in self.visible(Frame(x, y, x, y)) if self.outline(number).path.contains(point)]
         if not hit:
             return None
-        return self.hulls[min(hit, key=lambda number: len(self.members[number]))]
+        return self.hulls[min(hit, key=lambda number: len(self.members(number)))]
 
     def _made(self, number: int) -> Outline:
-        boxes = self.members[number]
+        boxes = self.members(number)
         own = set(boxes.tolist())
         path = QPainterPath()
         titles = []

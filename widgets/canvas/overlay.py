@@ -10,7 +10,7 @@ from graftwerk.backend.graph.graph import NodeId
 
 @dataclass(frozen=True)
 class LegendLine:
-    """A colour (`#rrggbb`) and what it means; `note` stands behind it, in grey."""
+    """A colour (`#rrggbb`) and what it means; `note` stands behind it, in grey. Without a colour: a text."""
 
     color: str
     text: str

@@ -48,7 +48,7 @@ class HullPainter:
         picture = hulls.picture
         by_color: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]] = {}
         for number in hulls.visible(frame):
-            by_color.setdefault(hulls.hulls[number].color, []).append(hulls.members[number])
+            by_color.setdefault(hulls.hulls[number].color, []).append(hulls.members(number))
         painter.setPen(Qt.PenStyle.NoPen)
         for name, groups in by_color.items():
             boxes = np.concatenate(groups)

@@ -91,6 +91,7 @@ class Canvas(QWidget):
         self.selected_nodes: tuple[NodeId, ...] = ()
         self.selected_tensors: tuple[str, ...] = ()
         self._matches: frozenset[NodeId] = frozenset()
+        self._views: dict[int, ViewState] = {}
         self._show_start = False
         self._input = Input(self)
 
@@ -116,11 +117,12 @@ class Canvas(QWidget):
                   picture: Picture | None = None) -> None:
         """Shows a revision. With `change`, what leads to it from the one shown: all else stays where it is.
 
-        Without, it is another model, shown as `state` says or from its beginning. `picture`: made beforehand by
-        `draw(graph, state.collapsed, state.moved)`, in another thread.
+        Without, it is another graph, shown as `state` says, as it was left, or from its beginning. `picture` is made
+        beforehand by `draw(graph, state.collapsed, state.moved)`, in another thread.
         """
         if change is None:
-            state = state or ViewState()
+            self._views[self.graph.revision] = self.state
+            state = state or self._views.get(graph.revision) or ViewState()
             self.moved = dict(state.moved)
             self._pictures.clear()
             self._show(picture or self._pictures.drawn(graph, state.collapsed, self.moved))
@@ -274,9 +276,9 @@ class Canvas(QWidget):
     def render_image(self, whole: bool = False, scale: float = 1.0) -> QImage:
         return export.render_image(self, whole, scale)
 
-    def render_svg(self, path: FilePath, whole: bool = True) -> None:
-        """Raises Fault where it can't be written."""
-        export.render_svg(self, path, whole)
+    def export(self, path: FilePath, whole: bool = True) -> None:
+        """Writes what is in view or the whole graph, as SVG or image by the name's ending. Raises Fault."""
+        export.save(self, path, whole)
 
     # Inner workings
 

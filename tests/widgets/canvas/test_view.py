@@ -1,0 +1,251 @@
+"""What the canvas shows: pixels, revisions, scopes, exports; and that nothing big or odd makes it fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from PySide6.QtCore import QPoint
+from PySide6.QtGui import QColor, QImage
+from pytestqt.qtbot import QtBot
+
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.decode import decode
+from graftwerk.backend.graph.diagram_picture import curve_points, draw
+from graftwerk.backend.graph.diff import diff
+from graftwerk.backend.graph.edit import Edit
+from graftwerk.backend.graph.files import load
+from graftwerk.backend.graph.graph import Graph
+from graftwerk.widgets.canvas.lettering import Lettering, Letterings, shortened
+from graftwerk.widgets.canvas.overlay import Hull, LegendLine, Overlay
+from graftwerk.widgets.canvas.primitives import curves
+from graftwerk.widgets.canvas.view import Canvas
+from graftwerk.widgets.theme import DARK, LIGHT
+from tests.widgets.canvas.places import middle, named
+
+ORANGE = "#e69f00"
+
+
+def pixel(image: QImage, at: QPoint) -> str:
+    return QColor(image.pixel(at * image.devicePixelRatioF())).name()
+
+
+def stripe(canvas: Canvas, name: str) -> QPoint:
+    """A pixel on the stripe of a node's box."""
+    box = canvas.picture.diagram.box(named(canvas.graph, name))
+    assert box is not None
+    x, _ = canvas.camera.to_view(float(canvas.picture.left[box]) + 2.5, 0)
+    return QPoint(round(x), middle(canvas, named(canvas.graph, name)).y())
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_boxes_are_striped_by_family_or_overlay(canvas: Canvas, graph: Graph, theme: object) -> None:
+    canvas.set_theme(DARK if theme is DARK else LIGHT)
+    image = canvas.grab().toImage()
+    assert pixel(image, stripe(canvas, "/block/relu/Relu")) == canvas.theme.family("activation")
+    assert pixel(image, stripe(canvas, "/block/conv1/Conv")) == canvas.theme.family("compute")
+    assert pixel(image, QPoint(1, 1)) == canvas.theme.canvas
+    canvas.set_overlay(Overlay("Precision", {named(graph, "/block/relu/Relu"): ORANGE}))
+    image = canvas.grab().toImage()
+    assert pixel(image, stripe(canvas, "/block/relu/Relu")) == ORANGE
+    assert pixel(image, stripe(canvas, "/block/conv1/Conv")) == canvas.theme.border_strong
+
+
+def test_a_hull_surrounds_its_nodes_and_no_others(canvas: Canvas, graph: Graph) -> None:
+    conv, add = named(graph, "/block/conv1/Conv"), named(graph, "/block/Add")
+    canvas.set_overlay(Overlay("Fusion", hulls=(Hull("one", "layer 1", ORANGE, (conv, add)),)))
+    picture = canvas.picture
+    outline = canvas.painter.hulls.outline(0)
+    own = {picture.diagram.box(conv), picture.diagram.box(add)}
+    assert len(outline.titles) == 2  # apart: two pieces
+    for box in range(len(picture.left)):
+        x, y = (picture.left[box] + picture.right[box]) / 2, (picture.top[box] + picture.bottom[box]) / 2
+        assert (canvas.painter.hulls.at(float(x), float(y)) is not None) == (box in own)
+
+
+def test_joined_nodes_get_one_piece(canvas: Canvas, graph: Graph) -> None:
+    nodes = tuple(named(graph, name) for name in ("/block/conv1/Conv", "/block/relu/Relu"))
+    canvas.set_overlay(Overlay("Fusion", hulls=(Hull("one", "layer 1", ORANGE, nodes),)))
+    assert len(canvas.painter.hulls.outline(0).titles) == 1
+
+
+def test_after_an_edit_the_rest_does_not_move_and_undo_brings_back(canvas: Canvas, graph: Graph) -> None:
+    before, camera = canvas.picture, canvas.camera
+    edit = Edit(graph)
+    made = edit.add_node("Sigmoid", ["r1"], ["r1s"], name="new")
+    edit.rewire("r1", "r1s", only=[named(graph, "/block/Add")])
+    after = edit.commit()
+    canvas.set_graph(after, diff(graph, after))
+    assert canvas.camera == camera
+    assert canvas.picture.diagram.box(made) is not None
+    for box in range(len(before.left)):
+        found = canvas.picture.diagram.find(before.diagram.key(box))
+        assert found is not None
+        assert (canvas.picture.left[found], canvas.picture.top[found]) == (before.left[box], before.top[box])
+    canvas.set_graph(graph, diff(after, graph))
+    assert np.array_equal(canvas.picture.left, before.left)
+    assert np.array_equal(canvas.picture.segments, before.segments)
+
+
+def test_selection_survives_an_edit_where_it_can(canvas: Canvas, graph: Graph) -> None:
+    mul, add = named(graph, "/head/Mul"), named(graph, "/block/Add")
+    canvas.select([add, mul], ["r1"])
+    edit = Edit(graph)
+    edit.rewire("a", "c2", only=[mul])
+    edit.remove_node(add)
+    after = edit.commit()
+    canvas.set_graph(after, diff(graph, after))
+    assert canvas.selected_nodes == (mul,)
+    assert canvas.selected_tensors == ("r1",)
+
+
+def test_views_are_remembered(canvas: Canvas, graph: Graph, models: Path) -> None:
+    canvas.set_collapsed([("block",)])
+    canvas.set_zoom(1.7)
+    state = canvas.state
+    canvas.set_graph(load(models / "digits.onnx"))
+    assert canvas.collapsed == frozenset()
+    canvas.set_graph(graph)
+    assert canvas.state == state
+
+
+def test_upstream_downstream_and_path(canvas: Canvas, graph: Graph) -> None:
+    conv, add = named(graph, "/block/conv1/Conv"), named(graph, "/block/Add")
+    canvas.select([named(graph, "Q")])
+    canvas.select_upstream()
+    assert set(canvas.selected_nodes) == {conv, named(graph, "/block/relu/Relu"), named(graph, "Q")}
+    canvas.select([add])
+    canvas.select_downstream()
+    assert set(canvas.selected_nodes) == {add, named(graph, "/head/Mul")}
+    canvas.select([add, conv])
+    assert canvas.select_path()
+    assert len(canvas.selected_nodes) == 6
+    canvas.select([named(graph, "half"), conv])
+    assert not canvas.select_path()
+
+
+def test_reveal_brings_into_view(canvas: Canvas, graph: Graph) -> None:
+    canvas.set_camera(canvas.camera.at(1e5, 1e5))
+    canvas.reveal(named(graph, "half"))  # folded: its reader comes into view
+    at = middle(canvas, named(graph, "/head/Mul"))
+    assert canvas.rect().contains(at)
+    canvas.set_camera(canvas.camera.at(1e5, 1e5))
+    canvas.reveal("c1")
+    assert canvas.rect().contains(middle(canvas, named(graph, "/block/conv1/Conv")))
+
+
+@pytest.mark.parametrize("zoom", [0.001, 0.05, 0.2, 0.3, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("name", ["encoder.onnx", "digits_bn.onnx"])
+def test_every_zoom_paints_something(canvas: Canvas, models: Path, name: str, zoom: float) -> None:
+    canvas.set_graph(load(models / name))
+    nodes = tuple(canvas.graph.nodes)
+    canvas.set_overlay(Overlay("Time", dict.fromkeys(nodes, ORANGE), dict.fromkeys(nodes, "1 µs"),
+                               (LegendLine(ORANGE, "dear"), LegendLine("", "sum", "1 ms")),
+                               (Hull("h", "layer", ORANGE, nodes[:6]),)))
+    canvas.select(nodes[:3])
+    canvas.set_matches(nodes[3:5])
+    canvas.reveal_box(canvas.picture.diagram.box(nodes[-1]) or 0)
+    canvas.set_zoom(zoom)
+    image = canvas.grab().toImage()
+    assert len({image.pixel(x, y) for x in range(0, 900, 3) for y in range(0, 700, 3)}) > 2
+
+
+def test_a_large_graph(canvas: Canvas, large: Graph) -> None:
+    canvas.set_graph(large)
+    canvas.zoom_fit()
+    canvas.grab()
+    box = len(canvas.picture.left) // 2
+    for zoom in (0.02, 0.17, 0.46, 1.0):
+        canvas.set_zoom(zoom)
+        canvas.reveal_box(box)
+        canvas.grab()
+    assert len(canvas.picture.tunnels) > 4000
+
+
+@pytest.fixture
+def large(qtbot: QtBot) -> Graph:
+    """10,000 nodes: a chain with branches, and one tensor that all of it reads."""
+    nodes = []
+    for at in range(5000):
+        nodes.append(helper.make_node("Relu", [f"t{at}"], [f"r{at}"], f"/l{at // 100}/r{at}"))
+        nodes.append(helper.make_node("Add", [f"r{at}", "mask" if at % 10 else "t0"], [f"t{at + 1}"]))
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in ("t0", "mask", "t5000")]
+    model = helper.make_model(helper.make_graph(nodes, "g", infos[:2], infos[2:]))
+    return decode(model.SerializeToString(), None, None)
+
+
+def test_tiny_views_show_no_furniture(canvas: Canvas) -> None:
+    canvas.resize(200, 120)
+    assert not canvas.furniture.room(canvas.camera)
+    canvas.grab()
+
+
+def test_an_empty_canvas(qtbot: QtBot) -> None:
+    made = Canvas()
+    qtbot.addWidget(made)
+    made.resize(500, 400)
+    made.grab()
+    made.zoom_fit()
+    made.set_overlay(Overlay("x", {3: ORANGE}, {}, (), (Hull("h", "h", ORANGE, (3,)),)))
+    made.grab()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_export(canvas: Canvas, tmp_path: Path, whole: bool, suffix: str) -> None:
+    path = tmp_path / f"graph{suffix}"
+    canvas.export(path, whole)
+    if suffix == ".svg":
+        text = path.read_text()
+        assert text.count("conv1") == 1
+        assert "</svg>" in text
+    else:
+        image = QImage(str(path))
+        assert image.width() >= (canvas.picture.bounds.width if whole else canvas.width())
+        assert image.height() >= (canvas.picture.bounds.height if whole else canvas.height())
+
+
+@pytest.mark.parametrize("name", ["graph.svg", "graph.png", "graph.unknown"])
+def test_export_to_nowhere_is_a_fault(canvas: Canvas, tmp_path: Path, name: str) -> None:
+    with pytest.raises(Fault):
+        canvas.export(tmp_path / "missing" / name)
+
+
+def test_a_large_whole_image_is_made_smaller(canvas: Canvas, large: Graph) -> None:
+    canvas.set_graph(large)
+    image = canvas.render_image(whole=True)
+    assert 1000 < max(image.width(), image.height()) <= 32000
+
+
+def test_curves_pass_where_they_are_hit() -> None:
+    segments = np.array([[0.0, 0.0, 100.0, 50.0], [10.0, 0.0, 10.0, 80.0]])
+    path = curves(segments)
+    assert path.elementCount() == 6
+    points = curve_points(segments, 9)
+    for index, share in enumerate(np.linspace(0, 1, 9)):
+        cubic = curves(segments[:1])
+        at = cubic.pointAtPercent(cubic.percentAtLength(0))
+        assert (at.x(), at.y()) == (0.0, 0.0)
+        assert points[0, index, 0] == pytest.approx(100 * (3 * share**2 - 2 * share**3))
+    assert (np.diff(points[0, :, 1]) >= 0).all()
+
+
+def test_picture_finds_what_is_at_a_point(graph: Graph) -> None:
+    picture = draw(graph)
+    for box in range(len(picture.left)):
+        x, y = (picture.left[box] + picture.right[box]) / 2, (picture.top[box] + picture.bottom[box]) / 2
+        assert picture.box_at(float(x), float(y)) == box
+    curve = curve_points(picture.segments, 5)
+    for segment, edge in enumerate(picture.segment_edge.tolist()):
+        assert picture.edge_at(*curve[segment, 2].tolist(), 1.0) == edge
+
+
+def test_texts_fit(qtbot: QtBot) -> None:
+    letters: Lettering = Letterings().title
+    text = "a_rather_long_name_of_a_node"
+    for width in (20, 60, 120):
+        assert letters.width(letters.elided(text, width)) <= width
+    assert letters.elided(text, 1000) == text
+    assert shortened("abcdefgh", 4) == "ab…gh"
