@@ -150,6 +150,9 @@ def standard_actions() -> Iterator[Action]:
         "engine.profile_settings", "Profile Settings…", "Engine",
         lambda w: w.engines.profile_settings(), "Shift+F6", needs_tab,
     )
+    yield Action(
+        "engine.verify", "Verify Against the Opened Model", "Engine", lambda w: w.engines.verify(), "F8", needs_tab,
+    )
     yield Action("engine.preview", "Live Preview", "Engine", lambda w: w.engines.toggle_preview(), "F7", needs_tab,
                  checked=lambda w: w.tab is not None and w.tab.preview.on)  # fmt: skip
     yield Action("help.tour", "Open a Sample", "Help", lambda w: w.files.open_sample())

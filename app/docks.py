@@ -96,6 +96,12 @@ class Docks:
         self._docks[key].show()
         self._docks[key].raise_()
 
+    def show_layer(self, name: str) -> None:
+        """Brings a layer of the engine to the front in the table."""
+        self.show("layers")
+        self._catch_up("layers")
+        self.layers.select_layers((name,))
+
     def show_tab(self, tab: Tab | None) -> None:
         """Gives the panels what a tab holds now; hidden ones get it when they are shown."""
         self._stale = set(self._docks)

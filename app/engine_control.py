@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftwerk.app.jobs import Task
-from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job
-from graftwerk.backend.engines.report_file import read_profile, read_report
+from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job, verify_job
+from graftwerk.backend.engines.report_file import read_profile, read_report, read_verification
 from graftwerk.backend.engines.tensorrt_rtx import QueryRtx
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Problem
@@ -91,11 +91,7 @@ class EngineControl:
         if tab not in self.window.tabs():
             return
         if isinstance(outcome, Failed):
-            if not outcome.cancelled:
-                tab.set_refusal(Problem(outcome.message, outcome.where, outcome.hint, "error"), self.compiler)
-                self.window.say(f"{self.compiler}: {outcome.message}", error=True)
-                if settings is not None:
-                    self.window.docks.show("problems")
+            self._refused(tab, outcome, self.compiler, loud=settings is not None)
             return
         try:
             report = read_report(Path(outcome.result["report"]))
@@ -133,10 +129,7 @@ class EngineControl:
         if tab not in self.window.tabs():
             return
         if isinstance(outcome, Failed):
-            if not outcome.cancelled:
-                tab.set_refusal(Problem(outcome.message, outcome.where, outcome.hint, "error"), "ONNX Runtime")
-                self.window.say(f"ONNX Runtime: {outcome.message}", error=True)
-                self.window.docks.show("problems")
+            self._refused(tab, outcome, "ONNX Runtime")
             return
         try:
             tab.set_profile(read_profile(Path(outcome.result["profile"])), revision)
@@ -144,6 +137,39 @@ class EngineControl:
             self.window.show_fault(fault, "The profile can't be read")
             return
         self.window.docks.show("timeline")
+
+    def verify(self) -> Task:
+        """Runs the shown revision and the model as it was opened on the same inputs, and compares."""
+        tab = self.window.need_tab()
+        graph, reference = tab.document.graph, tab.document.revisions[0].graph
+        given = self._profiles.get(tab, {})
+        settings = {key: given[key] for key in ("files", "shapes", "seed") if key in given}
+
+        def done(outcome: Finished | Failed) -> None:
+            self._on_verified(tab, graph.revision, outcome)
+
+        title = f"Verify {tab.title} with ONNX Runtime"
+        return self.window.jobs.submit(title, lambda folder: verify_job(reference, graph, folder, **settings), done)
+
+    def _on_verified(self, tab: Tab, revision: int, outcome: Finished | Failed) -> None:
+        if tab not in self.window.tabs():
+            return
+        if isinstance(outcome, Failed):
+            self._refused(tab, outcome, "ONNX Runtime")
+            return
+        try:
+            tab.set_verification(read_verification(Path(outcome.result["verification"])), revision)
+        except Fault as fault:
+            self.window.show_fault(fault, "The result can't be read")
+
+    def _refused(self, tab: Tab, outcome: Failed, by: str, loud: bool = True) -> None:
+        """Shows what a compiler or runtime refused; a job that was cancelled is no refusal."""
+        if outcome.cancelled:
+            return
+        tab.set_refusal(Problem(outcome.message, outcome.where, outcome.hint, "error"), by)
+        self.window.say(f"{by}: {outcome.message}", error=True)
+        if loud:
+            self.window.docks.show("problems")
 
     def toggle_preview(self) -> None:
         tab = self.window.need_tab()

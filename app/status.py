@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QToolButton
 
+from graftwerk.app.badge import badge, details
 from graftwerk.app.jobs import Task
 from graftwerk.widgets.icons import icon, theme_icon
 
 if TYPE_CHECKING:
+    from graftwerk.app.tab import Tab
     from graftwerk.app.window import Window
 
 #: How long a message stays, milliseconds.
@@ -47,6 +49,8 @@ class StatusLine:
         self._cancel.clicked.connect(self._cancel_running)
         self._bar.addWidget(self._preview)
         self._bar.addWidget(self._facts, 1)
+        self._badge = QLabel(self._bar)
+        self._bar.addPermanentWidget(self._badge)
         self._bar.addPermanentWidget(self._message)
         self._bar.addPermanentWidget(self._job)
         self._bar.addPermanentWidget(self._cancel)
@@ -73,6 +77,7 @@ class StatusLine:
         self._preview.setChecked(on)
         self._preview.setIcon(icon("live", theme.success if on else theme.muted))
         self._cancel.setIcon(theme_icon("close", theme))
+        self._show_badge(tab)
         if tab is None:
             self._facts.setText("")
             return
@@ -86,6 +91,16 @@ class StatusLine:
         facts.append(f"{_count(sum(weight.size for weight in graph.initializers.values()))} parameters")
         compiler = f"{self._window.engines.compiler} · {', '.join(self._window.engines.settings(tab).targets).upper()}"
         self._facts.setText("   " + " · ".join([compiler, *facts]))
+
+    def _show_badge(self, tab: Tab | None) -> None:
+        found = tab.verification if tab is not None else None
+        self._badge.setVisible(found is not None)
+        if found is not None and tab is not None:
+            stale = tab.verification_revision != tab.document.graph.revision
+            self._badge.setText(badge(found, stale))
+            self._badge.setToolTip(details(found))
+            self._badge.setProperty("role", "muted" if stale else "success" if found.same else "warning")
+            self._badge.style().polish(self._badge)
 
     def _on_job(self, task: Task) -> None:
         self._show_job()

@@ -16,7 +16,7 @@ from graftwerk.app.jobs import Task
 from graftwerk.app.overlays import overlay_for
 from graftwerk.app.preview import Preview
 from graftwerk.backend.document import Document
-from graftwerk.backend.engines.report import Profile, Report
+from graftwerk.backend.engines.report import Profile, Report, Verification
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph import shapes
 from graftwerk.backend.graph.diff import diff
@@ -61,6 +61,8 @@ class Tab(QWidget):
         self.report_revision = -1
         self.profile: Profile | None = None
         self.profile_revision = -1
+        self.verification: Verification | None = None
+        self.verification_revision = -1
         self.refusals: tuple[Problem, ...] = ()
         self.overlay = "none"
         self.preview = Preview(self, window)
@@ -166,6 +168,11 @@ class Tab(QWidget):
         self.profile, self.profile_revision = profile, revision
         self.overlay = "time"
         self._show_overlay()
+        self.changed.emit()
+
+    def set_verification(self, verification: Verification, revision: int) -> None:
+        """Takes how a revision compares with the model as it was opened."""
+        self.verification, self.verification_revision = verification, revision
         self.changed.emit()
 
     def set_refusal(self, problem: Problem, by: str) -> None:

@@ -98,6 +98,7 @@ class Window(QMainWindow):
         tab.changed.connect(lambda: self._on_changed(tab))
         tab.selection_changed.connect(lambda: self._on_selection(tab))
         tab.operation_requested.connect(self.edits.apply)
+        tab.canvas.layer_activated.connect(self.docks.show_layer)
         tab.canvas.context_menu.connect(self._context_menu)
         self._tabs.addTab(tab, tab.title)
         self.show_tab(tab)
