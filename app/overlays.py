@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from statistics import median
 
 from graftwerk.backend.engines.report import Layer, Profile, Report
-from graftwerk.backend.engines.requested import disagreements
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph, NodeId
+from graftwerk.backend.quantize.requested import disagreements
 from graftwerk.widgets.canvas.overlay import NONE, Hull, LegendLine, Overlay
 from graftwerk.widgets.theme import PRECISION_COLORS, Theme, precision_color
 

@@ -10,10 +10,10 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from graftwerk.backend.engines.requested import disagreements, precision_requested
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.shapes import infer
+from graftwerk.backend.quantize.requested import disagreements, precision_requested
 from graftwerk.resources import model as bundled
 from tests.backend.engines.rtx_models import Weights, attention, built, halved, model, quantized, saved, weight
 from tests.backend.engines.test_rtx_report import asked_of
