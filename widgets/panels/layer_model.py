@@ -23,17 +23,16 @@ _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _NOWHERE = QModelIndex()
 
 
-@lru_cache(maxsize=256)
-def format_text(name: str) -> str:
-    """The short name of a format: TensorRT writes "(NHWC) Channel major format"."""
-    found = re.match(r"\(([^)]+)\)", name)
-    return found[1] if found else name
-
-
 def tensor_text(tensor: LayerTensor) -> str:
-    """`FP16 8×512×28×28 NHWC`."""
-    shape = "×".join("?" if size < 0 else str(size) for size in tensor.shape)
-    return " ".join(part for part in (tensor.dtype, shape, format_text(tensor.format)) if part)
+    """`FP16 8×512×28×28 NHWC`. TensorRT writes a format as "(NHWC) Channel major format"."""
+    return _type_text(tensor.dtype, tensor.shape, tensor.format)
+
+
+@lru_cache(maxsize=4096)  # an engine has far fewer types than tensors
+def _type_text(dtype: str, shape: tuple[int, ...], layout: str) -> str:
+    sizes = "×".join("?" if size < 0 else str(size) for size in shape)
+    short = re.match(r"\(([^)]+)\)", layout)
+    return " ".join(part for part in (dtype, sizes, short[1] if short else layout) if part)
 
 
 def _tensors_tip(tensors: Sequence[LayerTensor]) -> str:
@@ -140,8 +139,6 @@ class LayerModel(QAbstractTableModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return TITLES[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole and section in (NUMBER, TIME):
-            return _RIGHT
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:

@@ -30,13 +30,14 @@ from graftwerk.backend.atomic import atomic
 from graftwerk.backend.engines.report import Profile, Report
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.widgets.panels.frame import DetailLabel, empty_state, swatch
-from graftwerk.widgets.panels.layer_model import NUMBER, TIME, TITLES, LayerModel
+from graftwerk.widgets.panels.layer_model import NODES, NUMBER, TIME, TITLES, LayerModel
 from graftwerk.widgets.panels.parts import ElidedLabel, clear, set_role
 from graftwerk.widgets.panels.readout import layer_times, report_lines
 from graftwerk.widgets.theme import PRECISION_COLORS, Theme, precision_color
 
 NOTHING = "No engine yet. Build one (F5), or switch the live preview on (F7), to see its layers."
-_WIDTHS = (60, 260, 140, 100, 300, 220, 220, 260, 80)
+# By column; the time is moved in front of the nodes.
+_WIDTHS = (52, 260, 140, 100, 300, 220, 220, 260, 80)
 
 
 class LayerTable(QWidget):
@@ -79,6 +80,7 @@ class LayerTable(QWidget):
         table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 10)
         table.horizontalHeader().setStretchLastSection(False)
         table.horizontalHeader().setSectionsMovable(True)
+        table.horizontalHeader().moveSection(TIME, NODES)
         for column, width in enumerate(_WIDTHS):
             table.setColumnWidth(column, width)
         table.horizontalHeader().setSortIndicator(NUMBER, Qt.SortOrder.AscendingOrder)

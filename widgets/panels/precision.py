@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPalette, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
 
 from graftwerk.backend.engines.report import Profile, Report
-from graftwerk.backend.engines.requested import precision_requested
 from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.quantize.requested import precision_requested
 from graftwerk.widgets.panels.frame import DetailLabel, Switch, empty_state
 from graftwerk.widgets.panels.parts import note
 from graftwerk.widgets.panels.readout import count_text, layer_times, report_lines, share_text, time_text
@@ -50,27 +50,26 @@ class PrecisionPanel(QWidget):
 
     def _lay_out(self) -> None:
         left, right = QLabel("By precision"), QLabel("Asked for, and got")
-        self._left, self._right = QVBoxLayout(), QVBoxLayout()
-        for label, column in ((left, self._left), (right, self._right)):
+        titles = QHBoxLayout()
+        titles.setSpacing(10)
+        titles.addWidget(left)
+        titles.addWidget(self._switch)
+        titles.addStretch()
+        for label in (left, right):
             label.setProperty("role", "section")
-            label.setFixedHeight(self._switch.sizeHint().height())
-            titles = QHBoxLayout()
-            titles.setSpacing(10)
-            titles.addWidget(label)
-            column.addLayout(titles)
-            column.setSpacing(2)
-            if label is left:
-                titles.addWidget(self._switch)
-            titles.addStretch()
-        self._right.addWidget(self._asked_note, 1)
         area = QWidget()
         area.setBackgroundRole(QPalette.ColorRole.Base)
         area.setAutoFillBackground(True)
-        halves = QHBoxLayout(area)
-        halves.setContentsMargins(12, 6, 12, 4)
-        halves.setSpacing(24)
-        halves.addLayout(self._left, 1)
-        halves.addLayout(self._right, 1)
+        self._grid = QGridLayout(area)
+        self._grid.setContentsMargins(12, 6, 12, 4)
+        self._grid.setHorizontalSpacing(24)
+        self._grid.setVerticalSpacing(2)
+        self._grid.addLayout(titles, 0, 0)
+        self._grid.addWidget(right, 0, 1)
+        self._grid.addWidget(self._asked_note, 1, 1)
+        self._grid.setRowStretch(1, 1)
+        self._grid.setColumnStretch(0, 1)
+        self._grid.setColumnStretch(1, 1)
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
@@ -94,8 +93,8 @@ class PrecisionPanel(QWidget):
         from graftwerk.widgets.panels.stacks import StackedBars
 
         self._by_precision, self._by_request = StackedBars(), StackedBars()
-        self._left.addWidget(self._by_precision, 1)
-        self._right.insertWidget(1, self._by_request, 1)
+        self._grid.addWidget(self._by_precision, 1, 0)
+        self._grid.addWidget(self._by_request, 1, 1)
         self._by_precision.clicked.connect(self._select_precision)
         self._by_request.clicked.connect(self._select_request)
         self.set_theme(self._theme)

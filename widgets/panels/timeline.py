@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
 
 from graftwerk.backend.engines.report import NodeTime, Profile
 from graftwerk.backend.graph.families import FAMILIES
 from graftwerk.widgets.panels.frame import DetailLabel, Legend, Switch, empty_state
 from graftwerk.widgets.panels.parts import ElidedLabel
-from graftwerk.widgets.panels.readout import family_of, profile_details, profile_lines, share_text, time_text
+from graftwerk.widgets.panels.readout import family_of, median, profile_details, profile_lines, share_text, time_text
 from graftwerk.widgets.panels.timeline_bars import Bars
 from graftwerk.widgets.theme import LIGHT, PRECISION_COLORS, Theme, mono_font, precision_color
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from graftwerk.widgets.panels.timeline_plot import TimelinePlot
 
 NOTHING = "No profile yet. Profile the model (F6) to see where each iteration spends its time."
+
+#: Width from which there is room for a line about a bar beside the legend; the tooltip says it anyway.
+_ROOM_FOR_DETAIL = 900
 
 
 class Timeline(QWidget):
@@ -66,6 +69,10 @@ class Timeline(QWidget):
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self._empty)
         self._stack.addWidget(self._page)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._detail.setVisible(self.width() >= _ROOM_FOR_DETAIL)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -138,7 +145,7 @@ class Timeline(QWidget):
         return self._theme.family(group) if self._switch.current == "family" else precision_color(group)
 
     def _title(self, group: str) -> str:
-        return FAMILIES[group] if self._switch.current == "family" else group or "unknown"
+        return group.capitalize() if self._switch.current == "family" else group or "unknown"
 
     def _colors(self) -> tuple[np.ndarray[tuple[int], np.dtype[np.int32]], tuple[str, ...]]:
         """The colour of each bar as a place in the palette, and the palette."""
@@ -185,12 +192,14 @@ class Timeline(QWidget):
         return "\n".join([*lines, *(f"does the work of {name}" for name in others[:5])])
 
     def _show_detail(self, bar: int) -> None:
-        """One line about the bar under the pointer, else about the selected node."""
-        if bar < 0 and self._plot is not None and len(self._plot.item.chosen):
-            bar = int(self._plot.item.chosen[0])
-        layer = self._layer(bar)
+        """One line about the bar under the pointer, else about the selected node over all iterations."""
+        chosen = self._plot.item.chosen if self._plot is not None else ()
+        layer = self._layer(bar if bar >= 0 or not len(chosen) else int(chosen[0]))
         if layer is None or self._bars is None:
             self._detail.setText("")
             return
-        parts = (layer.name, time_text(float(self._bars.length[bar])), share_text(self._share(bar)), layer.dtype)
+        time, share = f"median {time_text(median(layer.milliseconds))}", ""
+        if bar >= 0:
+            time, share = time_text(float(self._bars.length[bar])), share_text(self._share(bar))
+        parts = (layer.name, time, share, layer.dtype)
         self._detail.setText("  ".join(part for part in parts if part))

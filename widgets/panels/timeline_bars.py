@@ -58,6 +58,12 @@ class Bars:
         """Where the last bar ends."""
         return float((self.start + self.length).max(initial=0.0))
 
+    def between(self, begin: float, end: float) -> NDArray[np.intp]:
+        """The bars that lie between two times, at least in part, ordered by row and start."""
+        inside = self.start < end
+        inside &= self.start + self.length > begin
+        return np.flatnonzero(inside)
+
     def at(self, row: int, time: float, slack: float) -> int | None:
         """The bar of a row at a time, else the nearest one within `slack` milliseconds."""
         if not 0 <= row < self.rows:
@@ -94,19 +100,19 @@ def look(bars: Bars, color: Ints, colors: int, begin: float, end: float, width: 
     `color` (bars,) is below `colors`.
     """
     scale = width / max(end - begin, 1e-12)
-    left = (bars.start - begin) * scale
-    right = left + bars.length * scale
-    inside = (right > 0) & (left < width)
-    narrow = right - left < least
-    wide = np.flatnonzero(inside & ~narrow)
-    few = np.flatnonzero(inside & narrow)
-    strips = np.full((bars.rows, width), -1, np.int32)
-    if len(few):
-        column = np.clip(((left[few] + right[few]) / 2).astype(np.int64), 0, width - 1)
-        cell = bars.row[few].astype(np.int64) * width + column
+    shown = bars.between(begin, end)
+    left = (bars.start[shown] - begin) * scale
+    size = bars.length[shown] * scale
+    own = size >= least
+    wide = shown[own]
+    strips = np.full(bars.rows * width, -1, np.int32)
+    if len(wide) < len(shown):
+        few = ~own
+        column = np.clip((left[few] + size[few] / 2).astype(np.int64), 0, width - 1)
+        cell = bars.row[shown[few]] * width + column
         # A bar that took no measurable time still shows, where nothing else does.
-        weight = right[few] - left[few] + 1e-9
-        share = np.bincount(cell * colors + color[few], weight, bars.rows * width * colors)
+        share = np.bincount(cell * colors + color[shown[few]], size[few] + 1e-9, len(strips) * colors)
         share = share.reshape(-1, colors)
-        strips = np.where(share.any(axis=1), share.argmax(axis=1), -1).astype(np.int32).reshape(bars.rows, width)
-    return Seen(wide, left[wide], right[wide], strips)
+        filled = np.bincount(cell, minlength=len(strips)) > 0
+        strips[filled] = share[filled].argmax(axis=1)
+    return Seen(wide, left[own], (left + size)[own], strips.reshape(bars.rows, width))
