@@ -85,8 +85,8 @@ class Docks:
         self.history.save_recipe.connect(window.files.save_recipe)
         self.problems.activated.connect(lambda where: window.need_tab().select_refs((where,)))
         self.jobs.cancel.connect(self._cancel)
-        self.layers.layers_selected.connect(self._select_layers)
-        self.precision.layers_selected.connect(self._select_layers)
+        self.layers.layers_selected.connect(self.select_layers)
+        self.precision.layers_selected.connect(self.select_layers)
         self.timeline.node_selected.connect(lambda ref: window.need_tab().select_refs((ref,)))
         self.times.node_selected.connect(lambda ref: window.need_tab().select_refs((ref,)))
         window.jobs.changed.connect(lambda task: self.jobs.set_job(task.view) if task.listed else None)
@@ -163,12 +163,13 @@ class Docks:
     def _select(self, selection: Selection) -> None:
         self.window.need_tab().select(selection, reveal=True)
 
-    def _select_layers(self, names: tuple[str, ...]) -> None:
+    def select_layers(self, names: tuple[str, ...], reveal: bool = True) -> None:
+        """Selects the nodes that became these layers of the engine."""
         tab = self.window.need_tab()
         if tab.report is not None:
             wanted = set(names)
             refs = [ref for layer in tab.report.layers if layer.name in wanted for ref in layer.onnx_nodes]
-            tab.select_refs(tuple(dict.fromkeys(refs)))
+            tab.select_refs(tuple(dict.fromkeys(refs)), reveal)
 
     def _cancel(self, view: object) -> None:
         for task in self.window.jobs.tasks:

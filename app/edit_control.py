@@ -51,12 +51,16 @@ class EditControl:
         """Shows an operation's form, and applies what the user made of it."""
         tab = self.window.need_tab()
         dialog = OperationDialog(operation, tab.graph, self.window)
-        dialog.accepted_operation.connect(self.apply)
+        # The form stays open beside the window: by then another tab may be shown, or this one be gone.
+        dialog.accepted_operation.connect(lambda made: self._apply_to(tab, made))
+        tab.destroyed.connect(dialog.close)
         dialog.show()
 
     def apply(self, operation: Operation) -> None:
         """Applies an operation to the shown model. A Fault is shown, and changes nothing."""
-        tab = self.window.need_tab()
+        self._apply_to(self.window.need_tab(), operation)
+
+    def _apply_to(self, tab: Tab, operation: Operation) -> None:
         blocked = tab.read_only()
         if blocked is not None:
             self.window.show_fault(blocked.fault(), operation.info.title)
@@ -69,6 +73,8 @@ class EditControl:
         graph = tab.document.graph
 
         def done(outcome: Finished | Failed) -> None:
+            if tab not in self.window.tabs():
+                return
             if isinstance(outcome, Failed):
                 if not outcome.cancelled:
                     fault = Fault(outcome.message, outcome.where, outcome.hint)

@@ -23,6 +23,7 @@ class Preview(QObject):
         super().__init__(tab)
         self.on = False
         self.task: Task | None = None
+        self._asked = -1
         self._tab, self._window = tab, window
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -31,21 +32,26 @@ class Preview(QObject):
 
     def set_on(self, on: bool) -> None:
         self.on = on
-        if on and self._tab.report_revision != self._tab.document.graph.revision:
-            self._timer.start()
-        elif not on:
+        if on:
+            self.graph_changed()
+        else:
             self._stop()
 
     def graph_changed(self) -> None:
-        """To be called for every revision shown."""
-        if self.on and self._tab.report_revision != self._tab.document.graph.revision:
-            self._stop()
+        """To be called for every revision shown, and again for the same one as often as its types change."""
+        revision = self._tab.document.graph.revision
+        if not self.on or revision == self._asked:
+            return
+        self._stop()
+        self._asked = revision
+        if self._tab.report_revision != revision:
             self._timer.start()
 
     def settings_changed(self) -> None:
         """To be called when the target is another."""
         if self.on:
             self._stop()
+            self._asked = self._tab.document.graph.revision
             self._timer.start()
 
     @property
@@ -54,6 +60,7 @@ class Preview(QObject):
 
     def _stop(self) -> None:
         self._timer.stop()
+        self._asked = -1
         if self.task is not None and not self.task.over:
             self._window.jobs.drop(self.task)
         self.task = None

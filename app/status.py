@@ -106,13 +106,14 @@ class StatusLine:
         self._show_job()
 
     def _running(self) -> Task | None:
-        return next((task for task in reversed(self._window.jobs.tasks) if not task.over), None)
+        """The job that was asked for last; without one, the shown model's preview."""
+        tab = self._window.tab
+        preview = tab.preview.task if tab is not None else None
+        asked = [task for task in self._window.jobs.tasks if not task.over]
+        return asked[-1] if asked else preview if preview is not None and not preview.over else None
 
     def _show_job(self) -> None:
         task = self._running()
-        tab = self._window.tab
-        if task is None and tab is not None and tab.preview.task is not None and not tab.preview.task.over:
-            task = tab.preview.task
         self._job.setText(f"{task.view.title} · {task.view.line}" if task else "")
         self._cancel.setVisible(task is not None)
         if task is not None and not self._clock.isActive():
