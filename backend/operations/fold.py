@@ -149,10 +149,8 @@ def _computable(graph: Graph | Edit, record: NodeProto) -> bool:
     schema = schema_of(graph, record.op_type, record.domain) if record.domain in ("", "ai.onnx") else None
     if schema is None or record.op_type in _KEPT - {"Constant"}:
         return False
-    if any(kind.startswith(("seq", "optional")) for formal in schema.outputs for kind in formal.types) and not any(
-        bodies(record)
-    ):
-        return False
+    if not all(any(kind.startswith("tensor(") for kind in formal.types) for formal in schema.outputs):
+        return False  # it makes a sequence or an optional, which can't be a weight
     return all(_computable(graph, inner) for _, body in bodies(record) for inner in body.node)
 
 
@@ -167,16 +165,20 @@ def _within(edit: Edit, region: set[NodeId], limit: int) -> set[NodeId]:
     for node in edit.nodes:
         if node in region and _foldable(edit, node, kept):
             record = edit.nodes[node]
-            sizes = [_bytes(types.get(output)) for output in record.output if output]
-            if all(size <= limit if size is not None else record.op_type not in _GROWING for size in sizes):
+            growing = record.op_type in _GROWING
+            if all(_small(types.get(output), limit, growing) for output in record.output if output):
                 kept.add(node)
     return kept
 
 
-def _bytes(kind: TensorType | None) -> int | None:
+def _small(kind: TensorType | None, limit: int, growing: bool) -> bool:
+    """Whether a result is a tensor of numbers of at most `limit` bytes; where its size is not known, whether the
+    operator makes nothing that is much larger than what it reads."""
     if kind is None or kind.shape is None or not all(isinstance(size, int) for size in kind.shape):
-        return None
-    return prod(size for size in kind.shape if isinstance(size, int)) * BITS.get(kind.dtype, 64) // 8
+        return not growing
+    if kind.dtype not in BITS:
+        return False  # strings, which graphsurgeon can't keep
+    return prod(size for size in kind.shape if isinstance(size, int)) * BITS[kind.dtype] // 8 <= limit
 
 
 def _without_aliases(edit: Edit, region: set[NodeId]) -> set[NodeId]:

@@ -75,7 +75,8 @@ class InsertNode(Operation):
             low, high = schema.min_input, schema.max_input
             allowed = f"{low}" if low == high else f"at least {low}" if count < low else f"at most {high}"
             hint = "Give the others as extra inputs" if count < low else "Leave some of the extra inputs out"
-            return Reason(f"{self.op_type} takes {allowed} input{'s'[: allowed != '1']}, not {count}", hint)
+            noun = "input" if allowed == "1" else "inputs"
+            return Reason(f"{self.op_type} takes {allowed} {noun}, not {count}", hint)
         for index, tensor in enumerate((self.tensor, *self.extra_inputs)):
             known = graph.type_of(tensor) if tensor else None
             if known is not None and not accepts(schema, index, known.dtype):
