@@ -75,7 +75,7 @@ class Tab(QWidget):
         self._infer_timer = QTimer(self)
         self._infer_timer.setSingleShot(True)
         self._infer_timer.setInterval(INFER_PAUSE)
-        self._infer_timer.timeout.connect(self._infer)
+        self._infer_timer.timeout.connect(lambda: self._infer(symbolic=False))
 
         self.canvas = Canvas(self)
         self.breadcrumbs = Breadcrumbs(self)
@@ -244,25 +244,34 @@ class Tab(QWidget):
         """Whether shape inference has run, or failed, for the shown revision."""
         return self._inferred == self.document.graph.revision
 
-    def _infer(self) -> None:
+    def _infer(self, symbolic: bool) -> None:
+        """First what onnx knows at once, then what takes symbols to find out."""
         if self._inference is not None and not self._inference.over:
             self._window.jobs.drop(self._inference)
         graph = self.document.graph
 
         def done(outcome: Finished | Failed) -> None:
             if isinstance(outcome, Finished):
-                self._window.jobs.compute(partial(_read_types, graph, outcome.result), partial(self._take_types, graph))
+                take = partial(self._take_types, graph, symbolic)
+                self._window.jobs.compute(partial(_read_types, graph, outcome.result), take)
             else:
                 self._inferred = graph.revision  # final: the same graph fails again
                 self.changed.emit()
 
-        prepare = partial(shapes.prepare, graph)
+        def prepare(folder: Path) -> shapes.InferShapes:
+            return replace(shapes.prepare(graph, folder), symbolic=symbolic)
+
         self._inference = self._window.jobs.submit(f"Infer shapes of {self.title}", prepare, done, listed=False)
 
-    def _take_types(self, graph: Graph, ready: Future[Types]) -> None:
+    def _take_types(self, graph: Graph, symbolic: bool, ready: Future[Types]) -> None:
+        if graph.revision != self.document.graph.revision:
+            return
         types, self._contradictions = ready.result()
-        self._inferred = graph.revision
+        self._inferred = graph.revision if symbolic else -1
         self.document.set_types(graph, types)
+        if not symbolic:
+            self._infer_timer.stop()
+            self._infer(symbolic=True)
 
     def shut(self) -> None:
         """Stops what runs for this tab; to be called before it goes."""
