@@ -23,7 +23,6 @@ class Preview(QObject):
         super().__init__(tab)
         self.on = False
         self.task: Task | None = None
-        self._revision = -1
         self._asked = -1
         self._tab, self._window = tab, window
         self._timer = QTimer(self)
@@ -65,10 +64,8 @@ class Preview(QObject):
         if self.task is not None and not self.task.over:
             self._window.jobs.drop(self.task)
         self.task = None
-        self._revision = -1
 
     def _compile(self) -> None:
         engines = self._window.engines
-        self._revision = self._tab.document.graph.revision
         self.task = engines.submit(self._tab, f"Preview {self._tab.title}", engines.settings(self._tab), listed=False)
         self._window.refresh()
