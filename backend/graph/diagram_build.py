@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableSequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from onnx import NodeProto
 
+from graftwerk.backend.graph.decode import uncollected
 from graftwerk.backend.graph.diagram import FAMILY_NUMBERS, Diagram, Ints, Kind, Table, family_number, port
 from graftwerk.backend.graph.diagram_roles import SPECIAL, Owner, Path, owner_of, pill
 from graftwerk.backend.graph.diagram_text import leaf_name
@@ -43,7 +45,11 @@ class Edge(NamedTuple):
 
 @dataclass
 class Builder:
-    """Describes boxes and edges of one revision; knows by `box_of` and `inputs` which boxes there are."""
+    """Describes boxes and edges of one revision; knows by `box_of` and `inputs` which boxes there are.
+
+    `box_of` has to say of every node whether it is folded (-1) before a box is described, and which its box is before
+    an edge is.
+    """
 
     graph: Graph
     collapsed: frozenset[Path]
@@ -53,6 +59,7 @@ class Builder:
 
     def __post_init__(self) -> None:
         self.functions = frozenset((function.name, function.domain) for function in self.graph.functions)
+        self._families: dict[tuple[str, str], int] = {}
 
     def owner(self, node: NodeId, record: NodeProto) -> Owner:
         if not self.collapsed and record.op_type not in SPECIAL:
@@ -69,13 +76,17 @@ class Builder:
         return self.node_box(owner, record)
 
     def node_box(self, node: NodeId, record: NodeProto) -> Box:
+        initializers, producers, box_of, chips = self.graph.initializers, self.graph.producers, self.box_of, 0
+        for tensor in record.input:
+            if tensor in initializers or ((made := producers.get(tensor)) is not None and box_of[made] < 0):
+                chips += 1
         op_type = record.op_type
-        chips = sum(1 for tensor in record.input if self._folded(tensor))
-        needed = 40.0 + TITLE_ADVANCE * len(op_type) + NAME_ADVANCE * len(leaf_name(record))
-        if chips:
-            needed = max(needed, 190.0 if chips == 2 else 130.0 if chips == 1 else WIDTHS[-1])
-        family = family_number(op_type, record.domain, self.functions)
-        return Box(Kind.NODE, node, family, fitting(needed), HEIGHT_WITH_CHIPS if chips else HEIGHT)
+        width = node_width(len(op_type), len(leaf_name(op_type, record.name)), chips)
+        family = self._families.get((op_type, record.domain))
+        if family is None:
+            family = family_number(op_type, record.domain, self.functions)
+            self._families[op_type, record.domain] = family
+        return Box(Kind.NODE, node, family, width, HEIGHT_WITH_CHIPS if chips else HEIGHT)
 
     def scope_box(self, path: Path) -> Box:
         number = self.table.number("\n".join(path))
@@ -91,13 +102,17 @@ class Builder:
         """The edges into a box that shows some nodes; those among them are left out."""
         found: dict[str, tuple[int, float]] = {}
         for node in nodes:
-            for tensor in reads(self.graph.nodes[node]):
+            for tensor in self.reads(node):
                 start = self.source(tensor)
                 if start is not None and start[0] != box:
                     found[tensor] = start
         count, number = len(found), self.table.number
         return [Edge(start[0], box, start[1], port(index, count, width), number(tensor))
                 for index, (tensor, start) in enumerate(found.items())]
+
+    def reads(self, node: NodeId) -> Iterable[str]:
+        record = self.graph.nodes[node]
+        return reads(record) if node in self.graph.holders else record.input
 
     def end_edges(self, box: int, tensor: str) -> list[Edge]:
         start = self.source(tensor)
@@ -118,13 +133,12 @@ class Builder:
         outputs = [name for name in record.output if name]
         return box, port(outputs.index(tensor), len(outputs), self.node_box(made, record).width)
 
-    def _folded(self, tensor: str) -> bool:
-        """Whether a tensor is a chip in the boxes that read it."""
-        if tensor in self.graph.initializers:
-            return True
-        made = self.graph.producers.get(tensor)
-        return made is not None and (record := self.graph.nodes[made]).op_type in SPECIAL \
-            and self.owner(made, record) is None
+
+@lru_cache(maxsize=4096)
+def node_width(title: int, name: int, chips: int) -> float:
+    """The width for so many letters of op type and name, and so many chips."""
+    least = (0.0, 130.0, 190.0, WIDTHS[-1])[min(chips, 3)]
+    return fitting(max(40.0 + TITLE_ADVANCE * title + NAME_ADVANCE * name, least))
 
 
 def fitting(needed: float) -> float:
@@ -143,29 +157,31 @@ def drawn_outputs(graph: Graph) -> list[str]:
 
 def build(graph: Graph, collapsed: frozenset[Path] = frozenset(), table: Table | None = None) -> Diagram:
     """The diagram of a graph with some scopes collapsed. Boxes come in the order of the file, inputs first."""
-    table = table or Table()
-    builder = Builder(graph, collapsed, table, [-1] * graph.next_id)
-    boxes: list[Box] = []
-    shown: list[list[NodeId]] = []  # by box
-    for name in drawn_inputs(graph):
-        builder.inputs[name] = len(boxes)
-        boxes.append(builder.end_box(Kind.INPUT, name))
-    shown += [[] for _ in boxes]
-    first_box: dict[Owner, int] = {}
+    with uncollected():
+        return _built(Builder(graph, collapsed, table or Table(), [-1] * graph.next_id))
+
+
+def _built(builder: Builder) -> Diagram:
+    graph, box_of = builder.graph, builder.box_of
+    builder.inputs.update((name, box) for box, name in enumerate(drawn_inputs(graph)))
+    shown: dict[NodeId | Path, list[NodeId]] = {}  # in the order of the boxes
+    first: dict[NodeId | Path, int] = {}
     for node, record in graph.nodes.items():
         owner = builder.owner(node, record)
         if owner is None:
             continue
-        box = first_box.get(owner)
-        if box is None:
-            box = first_box[owner] = len(boxes)
-            boxes.append(builder.box(owner))
-            shown.append([])
-        shown[box].append(node)
-        builder.box_of[node] = box
+        if owner in first:
+            shown[owner].append(node)
+        else:
+            first[owner] = len(builder.inputs) + len(first)
+            shown[owner] = [node]
+        box_of[node] = first[owner]
+    boxes = [builder.end_box(Kind.INPUT, name) for name in builder.inputs]
     edges: list[Edge] = []
-    for box in range(len(builder.inputs), len(boxes)):
-        edges += builder.node_edges(box, shown[box], boxes[box].width)
+    for owner, nodes in shown.items():
+        made = builder.box(owner)
+        edges += builder.node_edges(len(boxes), nodes, made.width)
+        boxes.append(made)
     for name in drawn_outputs(graph):
         edges += builder.end_edges(len(boxes), name)
         boxes.append(builder.end_box(Kind.OUTPUT, name))

@@ -30,15 +30,13 @@ class Chip:
     quantized: bool = False
 
 
-def leaf_name(record: NodeProto) -> str:
+def leaf_name(op_type: str, name: str) -> str:
     """What tells a node from its neighbours: `/layer1/conv2/Conv` is conv2, `mlp.fc1` fc1, `Relu_17` nothing."""
-    name = record.name
-    if not name:
-        return ""
-    parts = name.split("/") if "/" in name else name.split(".")
-    last = parts[-1]
-    if last.startswith(record.op_type) and last[len(record.op_type):].lstrip("_").isdigit() | (last == record.op_type):
-        last = parts[-2] if len(parts) > 1 else ""
+    rest, slash, last = name.rpartition("/")
+    if not slash:
+        rest, _, last = name.rpartition(".")
+    if last.startswith(op_type) and (last == op_type or last[len(op_type):].lstrip("_").isdigit()):
+        return rest.rpartition("/" if slash else ".")[2]
     return last
 
 

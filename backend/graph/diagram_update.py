@@ -98,12 +98,13 @@ class _Updater:
         """Gives every affected node its box; says which nodes have another one now, or one of another size."""
         old_boxes = {node: int(self.box_of[node]) for node in affected}
         scopes = {self.before.path(box): box for box in self.before.boxes(Kind.SCOPE).values()}
+        owners = {node: self.builder.owner(node, self.graph.nodes[node]) if node in self.graph.nodes else None
+                  for node in sorted(affected)}
+        for node, owner in owners.items():  # first who is folded: the size of boxes depends on it
+            self.box_of[node] = -1 if owner is None else max(old_boxes[node], 0)
         made: dict[object, int] = {}
-        for node in sorted(affected):
-            record = self.graph.nodes.get(node)
-            owner = self.builder.owner(node, record) if record is not None else None
+        for node, owner in owners.items():
             if owner is None:
-                self.box_of[node] = -1
                 continue
             if owner not in made:
                 old = scopes.get(owner, -1) if isinstance(owner, tuple) else self._own_box(owner)

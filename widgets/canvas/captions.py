@@ -43,7 +43,7 @@ class Captions:
         match int(diagram.kind[box]):
             case Kind.NODE:
                 record = graph.nodes[int(diagram.ref[box])]
-                return Caption(record.op_type, leaf_name(record), tuple(chips(graph, record)))
+                return Caption(record.op_type, leaf_name(record.op_type, record.name), tuple(chips(graph, record)))
             case Kind.PILL:
                 scale = scale_text(graph, graph.nodes[int(diagram.ref[box])].input[1])
                 return Caption(f"Q/DQ {scale}".strip())
