@@ -231,6 +231,22 @@ class Window(QMainWindow):
             self._fill_menu(menu, [action for action in self._actions.values() if action.menu == title])
             if title == "View":
                 self.docks.add_to(menu)
+            elif title == "File":
+                self._add_recent(menu)
+
+    def _add_recent(self, menu: QMenu) -> None:
+        recent = QMenu("Open Recent", menu)
+
+        def fill() -> None:
+            recent.clear()
+            for path in self.settings.recent:
+                action = recent.addAction(f"{path.name}    {path.parent}")
+                action.triggered.connect(lambda _=False, one=path: self.files.open([one]))
+            if recent.isEmpty():
+                recent.addAction("Nothing opened yet").setEnabled(False)
+
+        recent.aboutToShow.connect(fill)
+        menu.insertMenu(self.actions_by_id["file.save"], recent)
 
     def _fill_menu(self, menu: QMenu, actions: list[Action]) -> None:
         for action in actions:
