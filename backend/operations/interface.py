@@ -104,7 +104,7 @@ class SetInput(Operation):
     forgotten, and inferred again.
     """
 
-    input: TensorName
+    tensor: TensorName = param(label="Graph input")
     name: str = param("", label="New name")
     dtype: Dtype = param("unchanged", label="Datatype")
     dims: str = param("", label="Dimensions", help="batch,3,224,224")
@@ -117,21 +117,21 @@ class SetInput(Operation):
         return cls(TensorName(info.name), info.name, dims=format_dims(TensorType.of(info.type)))
 
     def blocked(self, graph: Graph) -> Reason | None:
-        info = _find(graph.inputs, self.input, "input")
-        weight = graph.initializers.get(self.input)
+        info = _find(graph.inputs, self.tensor, "input")
+        weight = graph.initializers.get(self.tensor)
         new = TensorType.of(_changed(info, self.dtype, self.dims).type)
         if weight is not None and not fits(TensorType(weight.dtype, weight.dims), new):
             return Reason("This input has a default value of another type", "Its datatype and dimensions must fit it")
         return _why_not(graph, info, self.name, self.dtype, self.dims)
 
     def apply(self, edit: Edit) -> None:
-        old = _find(edit.base.inputs, self.input, "input")
+        old = _find(edit.base.inputs, self.tensor, "input")
         new = _changed(old, self.dtype, self.dims)
         if new != old:
-            edit.set_inputs(new if info.name == self.input else info for info in edit.inputs)
-            edit.forget_types([self.input])
-        if self.name and self.name != self.input:
-            edit.rename_tensor(self.input, self.name)
+            edit.set_inputs(new if info.name == self.tensor else info for info in edit.inputs)
+            edit.forget_types([self.tensor])
+        if self.name and self.name != self.tensor:
+            edit.rename_tensor(self.tensor, self.name)
 
 
 @operation("interface.set_output", title="Edit graph output", menu="Interface", preserves=True)
@@ -143,7 +143,7 @@ class SetOutput(Operation):
     that. Dimensions are sizes, symbols or ?: `batch,1000`, or `scalar`.
     """
 
-    output: TensorName
+    tensor: TensorName = param(label="Graph output")
     name: str = param("", label="New name")
     dtype: Dtype = param("unchanged", label="Datatype")
     dims: str = param("", label="Dimensions", help="batch,1000")
@@ -156,21 +156,21 @@ class SetOutput(Operation):
         return cls(TensorName(info.name), info.name, dims=format_dims(TensorType.of(info.type)))
 
     def blocked(self, graph: Graph) -> Reason | None:
-        info = _find(graph.outputs, self.output, "output")
+        info = _find(graph.outputs, self.tensor, "output")
         reason = _why_not(graph, info, self.name, self.dtype, self.dims)
         if reason is not None:
             return reason
-        computed = graph.types.get(self.output)
+        computed = graph.types.get(self.tensor)
         if not fits(computed, TensorType.of(_changed(info, self.dtype, self.dims).type)):
             return Reason(f"What is computed there is {computed}", "Insert a Cast or a Reshape to change it")
         return None
 
     def apply(self, edit: Edit) -> None:
-        old = _find(edit.base.outputs, self.output, "output")
+        old = _find(edit.base.outputs, self.tensor, "output")
         new = _changed(old, self.dtype, self.dims)
-        edit.set_outputs(new if info.name == self.output else info for info in edit.outputs)
-        if self.name and self.name != self.output:
-            edit.rename_tensor(self.output, self.name)
+        edit.set_outputs(new if info.name == self.tensor else info for info in edit.outputs)
+        if self.name and self.name != self.tensor:
+            edit.rename_tensor(self.tensor, self.name)
 
 
 @operation("interface.mark_output", title="Mark as output", menu="Interface")
@@ -204,7 +204,7 @@ class MarkOutput(Operation):
 class UnmarkOutput(Operation):
     """Make a tensor no graph output any more. What only it needed stays until *Remove unused*."""
 
-    output: TensorName
+    tensor: TensorName = param(label="Graph output")
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> UnmarkOutput | Reason:
@@ -212,15 +212,15 @@ class UnmarkOutput(Operation):
         return cls(TensorName(info.name)) if info is not None else Reason("Select one graph output")
 
     def blocked(self, graph: Graph) -> Reason | None:
-        _find(graph.outputs, self.output, "output")
+        _find(graph.outputs, self.tensor, "output")
         if len(graph.outputs) == 1:
             return Reason("It is the only graph output", "Mark another tensor as an output first")
         return None
 
     def apply(self, edit: Edit) -> None:
-        gone = _find(edit.base.outputs, self.output, "output")
+        gone = _find(edit.base.outputs, self.tensor, "output")
         edit.set_outputs(info for info in edit.outputs if info is not gone)
-        if self.output not in edit.value_infos and gone.type.WhichOneof("value"):
+        if self.tensor not in edit.value_infos and gone.type.WhichOneof("value"):
             edit.declare(gone)  # what the file said of it stays said
 
 
@@ -229,7 +229,7 @@ class UnmarkOutput(Operation):
 class RemoveInput(Operation):
     """Remove a graph input that nothing reads, or one that is a weight's default value: it is a plain weight then."""
 
-    input: TensorName
+    tensor: TensorName = param(label="Graph input")
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> RemoveInput | Reason:
@@ -237,17 +237,17 @@ class RemoveInput(Operation):
         return cls(TensorName(info.name)) if info is not None else Reason("Select one graph input")
 
     def blocked(self, graph: Graph) -> Reason | None:
-        _find(graph.inputs, self.input, "input")
-        if self.input in graph.initializers:
+        _find(graph.inputs, self.tensor, "input")
+        if self.tensor in graph.initializers:
             return None
-        users = graph.consumers(self.input)
+        users = graph.consumers(self.tensor)
         if users:
             return Reason(f"{graph.ref(users[0])} reads it", "Rewire or delete what reads it first")
-        if graph.is_output(self.input):
+        if graph.is_output(self.tensor):
             return Reason("It is a graph output as well", "Unmark the output first")
         return None
 
     def apply(self, edit: Edit) -> None:
-        edit.set_inputs(info for info in edit.inputs if info.name != self.input)
-        if self.input in edit.initializers:
+        edit.set_inputs(info for info in edit.inputs if info.name != self.tensor)
+        if self.tensor in edit.initializers:
             edit.require_ir(4)  # before, every weight was a graph input as well

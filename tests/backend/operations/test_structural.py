@@ -264,28 +264,28 @@ def test_dimensions_as_people_write_them(text: str, dims: tuple[Any, ...]) -> No
 
 
 def test_inputs_get_names_types_and_symbols() -> None:
-    graph = do(models.chain(), "interface.set_input", input="x", name="image", dtype="FP16", dims="batch,3")
+    graph = do(models.chain(), "interface.set_input", tensor="x", name="image", dtype="FP16", dims="batch,3")
     assert TensorType.of(graph.inputs[0].type) == TensorType(10, ("batch", 3))
     assert graph.inputs[0].name == "image"
     assert graph.type_of("r") is None
-    assert "'%' is neither" in why(models.chain(), "interface.set_input", input="x", dims="%,3")
-    assert "Nothing is changed" in why(models.chain(), "interface.set_input", input="x")
-    assert "It has: x" in why(models.chain(), "interface.set_input", input="y", dims="3")
-    assert "another type" in why(models.old_inputs(), "interface.set_input", input="w", dims="4")
+    assert "'%' is neither" in why(models.chain(), "interface.set_input", tensor="x", dims="%,3")
+    assert "Nothing is changed" in why(models.chain(), "interface.set_input", tensor="x")
+    assert "It has: x" in why(models.chain(), "interface.set_input", tensor="y", dims="3")
+    assert "another type" in why(models.old_inputs(), "interface.set_input", tensor="w", dims="4")
 
 
 def test_outputs_are_declared_marked_and_unmarked() -> None:
     graph = models.chain()
     assert "What is computed there is 2×3 FP32" in why(
-        models.residual().with_types({"y": TensorType(1, (2, 3))}), "interface.set_output", output="y", dtype="FP16"
+        models.residual().with_types({"y": TensorType(1, (2, 3))}), "interface.set_output", tensor="y", dtype="FP16"
     )
     marked = do(graph, "interface.mark_output", tensor="r")
     assert [info.name for info in marked.outputs] == ["y", "s", "r"]
     assert "already" in why(marked, "interface.mark_output", tensor="r")
-    assert [info.name for info in do(marked, "interface.unmark_output", output="y").outputs] == ["s", "r"]
-    assert "only graph output" in why(models.residual(), "interface.unmark_output", output="y")
+    assert [info.name for info in do(marked, "interface.unmark_output", tensor="y").outputs] == ["s", "r"]
+    assert "only graph output" in why(models.residual(), "interface.unmark_output", tensor="y")
     assert "not known" in why(graph.with_types({}), "interface.mark_output", tensor="r")
-    assert "Relu_0 reads it" in why(graph, "interface.remove_input", input="x")
+    assert "Relu_0 reads it" in why(graph, "interface.remove_input", tensor="x")
 
 
 # Remove unused
@@ -315,7 +315,7 @@ def test_captures_and_stand_ins_are_used() -> None:
 
 def test_a_replay_knows_types_again_after_a_step_that_forgot_them() -> None:
     steps = [
-        make("interface.set_input", {"input": "x", "dims": "batch,3"}),
+        make("interface.set_input", {"tensor": "x", "dims": "batch,3"}),
         make("interface.mark_output", {"tensor": "r"}),
     ]
     graph = replay(steps, models.chain())
