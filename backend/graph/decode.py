@@ -178,15 +178,14 @@ class _Decoder:
 
     def _check_texts(self, index: Index) -> None:
         """Raises Fault where a name is not UTF-8: protobuf gives bytes then, and no tool could show or write it."""
-        infos = (info.name for info in (*self.inputs, *self.outputs))
+        infos = [info.name for info in (*self.inputs, *self.outputs)]
         named: list[Iterable[str]] = [
             index.producers, index.users, index.names, self.initializers, self.value_infos, infos,
         ]  # fmt: skip
         named += [_inner_texts(self.nodes[node]) for node in index.holders]
         for names in named:
-            broken = next((name for name in names if type(name) is not str), None)
-            if broken is not None:
-                raise Fault("Damaged: a name in it is no text", repr(broken))
+            if bytes in set(map(type, names)):
+                raise Fault("Damaged: a name in it is no text", "", "The file was cut or changed; export it again")
 
 
 def _inner_texts(node: NodeProto) -> Iterator[str]:

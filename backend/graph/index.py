@@ -33,8 +33,11 @@ class Index:
     def of(cls, nodes: Mapping[NodeId, NodeProto]) -> Index:
         """The index over all nodes at once, as `add` for each would make it. Raises Fault as `add` does."""
         index = cls()
-        producers, users, names = index.producers, _Lists(), _Lists()
+        producers, users, names = index.producers, index.users, index.names
+        more_users: dict[str, list[NodeId]] = {}  # a tuple that grows by one at a time would cost its length squared
+        more_names: dict[str, list[NodeId]] = {}
         for node, record in nodes.items():
+            alone = (node,)
             for output in record.output:
                 if output and producers.setdefault(output, node) != node:
                     raise _made_twice(output)
@@ -43,11 +46,13 @@ class Index:
                     index.holders.add(node)
                     break
             for tensor in reads(record) if node in index.holders else dict.fromkeys(record.input):
-                if tensor:
-                    users.add(tensor, node)
-            if record.name:
-                names.add(record.name, node)
-        index.users, index.names = users.finished(), names.finished()
+                if tensor and users.setdefault(tensor, alone) is not alone:
+                    more_users.setdefault(tensor, []).append(node)
+            name = record.name
+            if name and names.setdefault(name, alone) is not alone:
+                more_names.setdefault(name, []).append(node)
+        for table, more in ((users, more_users), (names, more_names)):
+            table.update((key, (*table[key], *others)) for key, others in more.items())
         return index
 
     def add(self, node: NodeId, record: NodeProto) -> None:
@@ -79,23 +84,6 @@ class Index:
             table[key] = rest
         else:
             del table[key]
-
-
-class _Lists:
-    """Nodes by text, most texts with one: only where there are more is a list made on the way to the tuple."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, tuple[NodeId, ...]] = {}
-        self.several: dict[str, list[NodeId]] = {}
-
-    def add(self, key: str, node: NodeId) -> None:
-        first = self.found.setdefault(key, (node,))
-        if first[0] != node:
-            self.several.setdefault(key, [first[0]]).append(node)
-
-    def finished(self) -> dict[str, tuple[NodeId, ...]]:
-        self.found.update((key, tuple(nodes)) for key, nodes in self.several.items())
-        return self.found
 
 
 def _made_twice(tensor: str) -> Fault:
