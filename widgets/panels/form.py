@@ -8,9 +8,9 @@ from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QPushBu
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.graph import Graph
-from graftwerk.backend.operations.registry import Operation, make, why_blocked
+from graftwerk.backend.operations.registry import Operation, make
 from graftwerk.widgets.panels.editors import Editor, make_editor
-from graftwerk.widgets.panels.parts import doc_html, note, scrolling
+from graftwerk.widgets.panels.parts import blocked_at, doc_html, note, scrolling
 
 #: Waits for a pause in typing before the operation is asked whether it can be done, milliseconds.
 PAUSE = 120
@@ -59,13 +59,8 @@ class OperationForm(QWidget):
     def check(self) -> Reason | None:
         """Why it can't be done now; marks the parameter that is to blame where that is known."""
         self._timer.stop()
-        where = ""
         try:
-            reason = why_blocked(self.operation(), self.graph)
-            if reason is not None:
-                place, colon, rest = reason.text.partition(": ")
-                if colon and place in self.editors:  # as a Fault says which parameter is wrong
-                    where, reason = place, Reason(rest, reason.hint)
+            where, reason = blocked_at(self.operation(), self.graph)
         except Fault as fault:
             where, reason = fault.where, Reason(fault.message, fault.hint)
         for name, editor in self.editors.items():

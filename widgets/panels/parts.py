@@ -10,6 +10,10 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QLayout, QScrollArea, QSizePolicy, QWidget
 
+from graftwerk.backend.fault import Reason
+from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.operations.registry import Operation, why_blocked
+
 
 def doc_html(text: str) -> str:
     """A docstring as rich text: its paragraphs and lists, with what stands in backticks as code."""
@@ -27,6 +31,16 @@ def _inline(text: str) -> str:
     plain = html.escape(" ".join(text.split()), quote=False)
     plain = re.sub(r"`([^`]+)`", r"<code>\1</code>", plain)
     return re.sub(r"(?<![\w*])\*([^*]+)\*(?![\w*])", r"<i>\1</i>", plain)
+
+
+def blocked_at(operation: Operation, graph: Graph) -> tuple[str, Reason | None]:
+    """Why an operation can't be done, and the parameter that is to blame where that is known."""
+    reason = why_blocked(operation, graph)
+    if reason is not None:
+        place, colon, rest = reason.text.partition(": ")  # as a Fault says where it is wrong
+        if colon and any(parameter.name == place for parameter in operation.info.parameters):
+            return place, Reason(rest, reason.hint)
+    return "", reason
 
 
 def mark_invalid(widget: QWidget, invalid: bool) -> None:

@@ -1,0 +1,141 @@
+"""What a compiler or a runtime made of nodes, as keys and values of the inspector. No Qt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from graftwerk.backend.engines.report import Layer, NodeOutcome, Profile, Report
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.graph import Graph, NodeId
+from graftwerk.backend.operations.registry import Selection
+from graftwerk.backend.quantize.requested import precision_requested
+
+#: Key, value, tip, what a click selects, attribute, tone: see `inspector_rows.Row`.
+Values = tuple[Any, ...]
+_STATES = {
+    "folded": "Nothing: computed when the engine was built",
+    "free": "Nothing of its own: it costs no time",
+}
+_SHORT = {"QuantizeLinear": "Q", "DequantizeLinear": "DQ"}
+_NAMES = {"tensorrt_rtx": "TensorRT-RTX", "tensorrt": "TensorRT", "onnxruntime": "ONNX Runtime"}
+
+
+def compiler(report: Report) -> str:
+    """`TensorRT-RTX 1.7.1 · SM89, SM120`."""
+    name = _NAMES.get(report.backend.replace("-", "_"), report.backend)
+    targets = ", ".join(target.upper() for target in report.targets)
+    return " · ".join(filter(None, [f"{name} {report.version}", targets]))
+
+
+def compiled(graph: Graph, node: NodeId, ref: str, report: Report) -> tuple[str, list[Values]]:
+    """Heading and rows about the engine layer that does a node's work."""
+    outcome = report.nodes.get(ref)
+    rows: list[Values] = []
+    if outcome is None:
+        rows.append(("", "This node was not in the model that was compiled"))
+    elif outcome.state in _STATES:
+        rows.append(("", _STATES[outcome.state]))
+    else:
+        rows += _layer_rows(graph, node, ref, report, outcome)
+    if outcome is not None and outcome.helpers:
+        others = [_numbered(report, name) for name in outcome.helpers]
+        rows.append(("also in", ", ".join(others), "\n".join(outcome.helpers)))
+    if ref in report.stand_ins:
+        rows.append(("stand-in", "original subgraph", "The plugin was compiled as the subgraph that it replaces"))
+    rows.append(("by", compiler(report)))
+    return "Compiled as", rows
+
+
+def _layer_rows(graph: Graph, node: NodeId, ref: str, report: Report, outcome: NodeOutcome) -> list[Values]:
+    number, layer = _find(report, outcome.layer)
+    if layer is None:
+        return [("layer", outcome.layer or "none")]
+    rows: list[Values] = [("layer", f"{number} {layer.kind}", layer.name)]
+    others = [other for other in layer.onnx_nodes if other != ref]
+    if others:
+        kinds = Counter(_op_type(graph, other) for other in others)
+        shown = ", ".join(f"{kind} ×{count}" if count > 1 else kind for kind, count in kinds.items())
+        members = tuple(found for other in layer.onnx_nodes if (found := _node(graph, other)) is not None)
+        rows.append(("fused with", shown, "\n".join(others), Selection(members)))
+    wanted = precision_requested(graph, node)
+    if wanted and outcome.precision:
+        tone = outcome.precision if wanted == outcome.precision else "warning"
+        tip = "" if wanted == outcome.precision else "It runs at another precision than the graph asks for"
+        rows.append(("requested / achieved", f"{wanted} / {outcome.precision}", tip, None, "", tone))
+    elif outcome.precision:
+        rows.append(("achieved", outcome.precision, "", None, "", outcome.precision))
+    if layer.tactic:
+        rows.append(("tactic", layer.tactic))
+    if layer.milliseconds is not None:
+        rows.append(("layer time", milliseconds(layer.milliseconds)))
+    return rows
+
+
+def timed(ref: str, profile: Profile) -> tuple[str, list[Values]]:
+    """Heading and rows about the time that a node took; whose time it is stands beside it."""
+    rows: list[Values] = []
+    total = sum(median(layer.milliseconds) for layer in profile.layers if layer.milliseconds)
+    for layer in profile.layers:
+        if ref in layer.onnx_nodes and layer.milliseconds:
+            typical = median(layer.milliseconds)
+            spread = f"{milliseconds(min(layer.milliseconds))} to {milliseconds(max(layer.milliseconds))}"
+            tip = f"Median of {len(layer.milliseconds)} runs, {spread}"
+            together = f" with {len(layer.onnx_nodes) - 1} more" if len(layer.onnx_nodes) > 1 else ""
+            rows.append(("median" + together, milliseconds(typical), tip))
+            if total:
+                rows.append(("of all layers", f"{typical / total:.1%}", f"The layers' sum is {milliseconds(total)}"))
+            if layer.dtype:
+                rows.append(("computed in", layer.dtype, "", None, "", layer.dtype))
+    if not rows:
+        skipped = ref in profile.not_run
+        rows.append(("", "It cost nothing in the run" if skipped else "This node was not in the model that was timed"))
+    name = _NAMES.get(profile.backend, profile.backend)
+    rows.append(("by", f"{name} {profile.version}", profile.device))
+    rows.append(("on", profile.device))
+    return "Time", rows
+
+
+def selected_layers(refs: Sequence[str], report: Report) -> tuple[str, list[Values]]:
+    """Heading and rows about the layers that several nodes became."""
+    outcomes = [report.nodes[ref] for ref in refs if ref in report.nodes]
+    names = dict.fromkeys(outcome.layer for outcome in outcomes if outcome.layer)
+    by_precision = Counter(layer.precision for layer in report.layers if layer.name in names and layer.precision)
+    rows: list[Values] = [("layers", str(len(names)))]
+    rows += [(name, str(count), "", None, "", name) for name, count in by_precision.most_common()]
+    states = Counter(outcome.state for outcome in outcomes)
+    rows += [(word, str(states[word])) for word in ("folded", "free") if states[word]]
+    rows.append(("by", compiler(report)))
+    return "Compiled as", rows
+
+
+def milliseconds(value: float) -> str:
+    """A time with its unit: `61.0 µs`, `1.23 ms`."""
+    return f"{value * 1000:.3g} µs" if value < 1 else f"{value:.3g} ms"
+
+
+def _find(report: Report, name: str) -> tuple[int, Layer | None]:
+    for number, layer in enumerate(report.layers):
+        if layer.name == name:
+            return number, layer
+    return -1, None
+
+
+def _numbered(report: Report, name: str) -> str:
+    number, layer = _find(report, name)
+    return f"{number} {layer.kind}" if layer is not None else name
+
+
+def _node(graph: Graph, ref: str) -> NodeId | None:
+    try:
+        return graph.find(ref)
+    except Fault:  # edited since it was compiled
+        return None
+
+
+def _op_type(graph: Graph, ref: str) -> str:
+    node = _node(graph, ref)
+    op_type = graph.nodes[node].op_type if node is not None else ref
+    return _SHORT.get(op_type, op_type)

@@ -1,0 +1,233 @@
+"""What is selected, in detail: a node, a tensor, a weight, several of them, or the model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from onnx import AttributeProto
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QStackedLayout, QToolButton, QVBoxLayout, QWidget
+
+from graftwerk.backend.engines.report import Profile, Report
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.attributes import find_attribute
+from graftwerk.backend.graph.graph import Graph, NodeId, TensorName
+from graftwerk.backend.graph.statistics import Statistics
+from graftwerk.backend.graph.tensors import Initializer
+from graftwerk.backend.operations.attributes import RemoveAttribute, SetAttribute
+from graftwerk.backend.operations.registry import Operation, Selection
+from graftwerk.backend.operations.rename import RenameNode, RenameTensor
+from graftwerk.widgets.icons import theme_icon
+from graftwerk.widgets.panels.inspector_rows import Page, Row, page
+from graftwerk.widgets.panels.parts import ElidedLabel, Empty, blocked_at, doc_html, mark_invalid, note
+from graftwerk.widgets.panels.rows_view import Line, RowsView
+from graftwerk.widgets.panels.weight_loader import WeightLoader
+from graftwerk.widgets.theme import LIGHT, Theme, mono_font
+
+_SHORT_DOC = 700
+
+
+class Inspector(QWidget):
+    """`selected` carries the Selection behind a row that was clicked, `operation_requested` the edit that was typed.
+
+    An edit that can't be done is not emitted: why stands below the name, and the row keeps its value.
+    """
+
+    selected = Signal(object)
+    operation_requested = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._graph: Graph | None = None
+        self._selection = Selection()
+        self._page = Page("")
+        self.loader = WeightLoader(self)
+        self.loader.loaded.connect(lambda weight, found: self._fill())
+        self.title = ElidedLabel()
+        self.title.setProperty("role", "title")
+        self.about = QToolButton()
+        self.about.setCheckable(True)
+        self.about.setToolTip("What this operator does")
+        self.about.toggled.connect(self._show_doc)
+        self.name = QLineEdit()
+        self.name.setFont(mono_font())
+        self.name.setStyleSheet(
+            "QLineEdit { background: transparent; border-color: transparent; padding-left: 3px; padding-right: 3px; }"
+            "QLineEdit:hover:!focus { border-color: palette(mid); } QLineEdit:focus { border-color: palette(accent); }"
+        )
+        self.name.editingFinished.connect(self._rename)
+        self.name.textEdited.connect(lambda: self._say(""))
+        self.reason = note(role="error")
+        self.doc = note()
+        for text in (self.reason, self.doc):
+            text.setContentsMargins(6, 2, 0, 2)
+        self.rows = RowsView()
+        self.rows.activated_row.connect(self._on_row)
+        self.rows.edited.connect(self._set_attribute)
+        self.rows.removal.connect(self._remove_attribute)
+        self._lay_out()
+        self.set_theme(LIGHT)
+        self.show_nothing()
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.setContentsMargins(14, 10, 8, 0)
+        top.addWidget(self.title, 1)
+        top.addWidget(self.about)
+        below = QVBoxLayout()
+        below.setContentsMargins(8, 0, 14, 0)  # the name's frame shows only around what is typed
+        below.setSpacing(2)
+        below.addWidget(self.name)
+        below.addWidget(self.reason)
+        below.addWidget(self.doc)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(top)
+        column.addLayout(below)
+        column.addWidget(self.rows, 1)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(Empty("Open a model to look into it."))
+        self._stack.addWidget(content)
+
+    def set_theme(self, theme: Theme) -> None:
+        self.about.setIcon(theme_icon("info", theme))
+        self.rows.set_theme(theme)
+
+    def show_nothing(self) -> None:
+        """No model is open."""
+        self._graph = None
+        self._selection = Selection()
+        self._page = Page("")
+        self.loader.ask(None)
+        self.rows.set_lines(())
+        self._stack.setCurrentIndex(0)
+
+    def inspect(self, graph: Graph, selection: Selection, report: Report | None, profile: Profile | None) -> None:
+        """Shows what a selection is, and what a compiler and a runtime made of it."""
+        kept = tuple(node for node in selection.nodes if node in graph.nodes)
+        selection = Selection(kept, selection.tensors)
+        other = selection != self._selection or self._graph is None
+        self._graph, self._selection = graph, selection
+        self._page = page(graph, selection, report, profile)
+        self._stack.setCurrentIndex(1)
+        self.title.setText(self._page.title)
+        self.name.setVisible(bool(self._page.named))
+        if other or not self.name.hasFocus():
+            self._show_name()
+        if other:
+            self._say("")
+            self.about.setChecked(False)
+        self.about.setVisible(bool(self._page.doc))
+        self._show_doc()
+        weights = [section.weight for section in self._page.sections if section.weight is not None]
+        unknown = [weight for weight in weights if self.loader.known(weight) is None]
+        self.loader.ask(unknown[0] if unknown else None)
+        self._fill()
+
+    def _show_name(self) -> None:
+        self.name.setText(self._page.name)
+        self.name.setCursorPosition(0)
+        self.name.setToolTip(self._page.name)
+        self.name.setPlaceholderText("No name" if self._page.named else "")
+
+    def _fill(self) -> None:
+        lines: list[Line] = []
+        for section in self._page.sections:
+            lines.append(section.title)
+            if section.weight is not None:
+                lines += self._weight_lines(section.weight)
+            lines += section.rows
+        self.rows.set_lines(lines)
+
+    def _weight_lines(self, weight: Initializer) -> list[Line]:
+        found = self.loader.known(weight)
+        if found is None:
+            return [Row("", "Reading its values …")]
+        if isinstance(found, Fault):
+            return [Row("", ". ".join(filter(None, [found.message, found.hint])), str(found))]
+        return [found, *statistics_rows(found)]
+
+    def _show_doc(self) -> None:
+        text = self._page.doc.strip()
+        if len(text) > _SHORT_DOC:
+            text = text[:_SHORT_DOC].rpartition(" ")[0] + " …"
+        shown = self.about.isChecked() and bool(text)
+        self.doc.setText(doc_html(text) if shown else "")
+        self.doc.setVisible(shown)
+
+    # Edits
+
+    def _on_row(self, row: Row) -> None:
+        if row.target is not None:
+            self.selected.emit(row.target)
+
+    def _say(self, text: str) -> None:
+        self.reason.setText(text)
+        self.reason.setVisible(bool(text))
+        mark_invalid(self.name, False)
+
+    def _request(self, operation: Operation) -> bool:
+        assert self._graph is not None
+        _, blocked = blocked_at(operation, self._graph)
+        if blocked is not None:
+            self._say(". ".join(filter(None, [blocked.text, blocked.hint])))
+            return False
+        self._say("")
+        self.operation_requested.emit(operation)
+        return True
+
+    def _rename(self) -> None:
+        new = self.name.text().strip()
+        if self._graph is None or new == self._page.name:
+            self._show_name()
+            return
+        if self._page.named == "node":
+            done = self._request(RenameNode(self._graph.ref(self._selection.nodes[0]), new))
+        else:
+            done = self._request(RenameTensor(TensorName(self._selection.tensors[0]), new))
+        if not done:
+            mark_invalid(self.name, True)
+
+    def _node(self) -> tuple[Graph, NodeId]:
+        assert self._graph is not None
+        return self._graph, self._selection.nodes[0]
+
+    def _set_attribute(self, name: str, text: str) -> None:
+        graph, node = self._node()
+        attribute = find_attribute(graph.nodes[node], name)
+        if attribute is not None:
+            self._request(SetAttribute(graph.ref(node), name, typed_value(attribute, text)))
+
+    def _remove_attribute(self, name: str) -> None:
+        graph, node = self._node()
+        self._request(RemoveAttribute(graph.ref(node), name))
+
+
+def typed_value(attribute: AttributeProto, text: str) -> Any:
+    """What somebody typed for an attribute, as JSON: lists without brackets, texts without quotes. What can't be read
+    stays a text, for the operation to refuse."""
+    if attribute.type == AttributeProto.STRING:
+        return text
+    if attribute.type == AttributeProto.STRINGS and not text.startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if attribute.type in (AttributeProto.INTS, AttributeProto.FLOATS) and not text.startswith("["):
+        text = f"[{text}]"
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def statistics_rows(found: Statistics) -> list[Row]:
+    """A weight's statistics in words."""
+    rows = [Row("mean ± σ", f"{found.mean:.4g} ± {found.deviation:.4g}")] if found.histogram else []
+    rows.append(Row("elements", f"{found.count:,}".replace(",", "\u202f")))
+    if found.zeros:
+        rows.append(Row("zeros", f"{found.zeros / found.count:.2%}", f"{found.zeros:,} elements"))
+    for word, count in (("NaN", found.nans), ("infinite", found.infinities)):
+        if count:
+            rows.append(Row(word, f"{count:,}", tone="warning"))
+    return rows

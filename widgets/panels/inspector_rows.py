@@ -1,0 +1,289 @@
+"""What the inspector says of a selection, as sections of rows. No Qt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from onnx import AttributeProto, NodeProto
+
+from graftwerk.backend.engines.report import Profile, Report
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.attributes import json_value
+from graftwerk.backend.graph.graph import Graph, NodeId
+from graftwerk.backend.graph.schema import TYPE_WORDS, schema_of
+from graftwerk.backend.graph.tensors import Initializer
+from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
+from graftwerk.backend.operations.registry import Selection
+from graftwerk.backend.quantize.pairs import pair_at
+from graftwerk.backend.quantize.scales import weight
+from graftwerk.widgets.panels.compiled_rows import compiled, selected_layers, timed
+
+#: Rows of one section; a tensor such as a mask may be read by thousands of nodes.
+MOST = 300
+#: Weights up to so many elements are shown by their values.
+_FEW = 4
+_DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "stash_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A key with its value. `target` is what a click selects, `attribute` names the attribute that it edits, `tone` is
+    a precision whose colour it shows, or "warning"."""
+
+    key: str
+    value: str
+    tip: str = ""
+    target: Selection | None = None
+    attribute: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows under a heading. Where there is a `weight`, its statistics go above them once they are known."""
+
+    title: str
+    rows: tuple[Row, ...] = ()
+    weight: Initializer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything about one selection. `named` says what `name` belongs to: a node, a tensor, or nothing that can be
+    renamed."""
+
+    title: str
+    name: str = ""
+    named: str = ""
+    doc: str = ""
+    sections: list[Section] = field(default_factory=list)
+
+
+def page(graph: Graph, selection: Selection, report: Report | None, profile: Profile | None) -> Page:
+    """What there is to say of a selection; of the model where nothing is selected."""
+    if len(selection.nodes) == 1 and not selection.tensors:
+        return _node(graph, selection.nodes[0], report, profile)
+    if len(selection.tensors) == 1 and not selection.nodes:
+        return _tensor(graph, selection.tensors[0])
+    if selection.nodes or selection.tensors:
+        return _several(graph, selection, report)
+    return _model(graph)
+
+
+def _node(graph: Graph, node: NodeId, report: Report | None, profile: Profile | None) -> Page:
+    record = graph.nodes[node]
+    schema = schema_of(graph, record.op_type, record.domain)
+    found = Page(record.op_type, record.name, "node", (schema.doc or "") if schema is not None else "")
+    if record.domain not in ("", "ai.onnx"):
+        found.sections.append(Section("Operator", (Row("domain", record.domain),)))
+    names = [formal.name for formal in schema.inputs] if schema is not None else []
+    results = [formal.name for formal in schema.outputs] if schema is not None else []
+    add = found.sections.append
+    add(Section("Attributes", tuple(_attribute(attribute) for attribute in record.attribute)))
+    add(Section("Inputs", _tensors(graph, record.input, names)))
+    add(Section("Outputs", _tensors(graph, record.output, results)))
+    ref = graph.ref(node)
+    if report is not None:
+        title, rows = compiled(graph, node, ref, report)
+        add(Section(title, tuple(Row(*row) for row in rows)))
+    if profile is not None:
+        title, rows = timed(ref, profile)
+        add(Section(title, tuple(Row(*row) for row in rows)))
+    add(_weight_of(graph, record, names))
+    add(Section("Metadata", tuple(Row(entry.key, entry.value) for entry in record.metadata_props)))
+    if record.doc_string:
+        add(Section("Note", (Row("", record.doc_string),)))
+    return _trimmed(found)
+
+
+def _trimmed(found: Page) -> Page:
+    kept = [section for section in found.sections if section.rows or section.weight is not None]
+    return Page(found.title, found.name, found.named, found.doc, kept)
+
+
+def _attribute(attribute: AttributeProto) -> Row:
+    value = json_value(attribute)
+    if value is None:
+        return Row(attribute.name, _opaque(attribute))
+    if attribute.name in _DTYPE_ATTRIBUTES and attribute.type == AttributeProto.INT:
+        return Row(attribute.name, DTYPE_NAMES.get(value, str(value)), attribute=attribute.name)
+    return Row(attribute.name, attribute_text(value), attribute=attribute.name)
+
+
+def attribute_text(value: object) -> str:
+    """The value of an attribute as it is shown and typed: `1, 1`, `0.5`, `SAME_UPPER`."""
+    if isinstance(value, list):
+        return ", ".join(map(attribute_text, value)) if value else "[]"
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
+
+
+def _opaque(attribute: AttributeProto) -> str:
+    if attribute.type == AttributeProto.TENSOR:
+        kind = TensorType(attribute.t.data_type, tuple(attribute.t.dims))
+        return few_values(Initializer(attribute.t)) or str(kind)
+    if attribute.type == AttributeProto.GRAPH:
+        return f"graph, {len(attribute.g.node)} nodes"
+    return TYPE_WORDS.get(attribute.type, "unknown")
+
+
+def few_values(stored: Initializer) -> str:
+    """The values of a small weight, empty for others and for such as can't be read."""
+    if stored.size > _FEW or stored.missing:
+        return ""
+    try:
+        values = stored.array().reshape(-1)
+    except Fault:
+        return ""
+    if values.dtype.kind in "iub":
+        return ", ".join(str(value) for value in values.tolist())
+    if values.dtype.kind in "fV":
+        return ", ".join(f"{value:.5g}" for value in values.astype(np.float64).tolist())
+    return ""
+
+
+def _tensors(graph: Graph, names: Sequence[str], formal: Sequence[str]) -> tuple[Row, ...]:
+    rows = []
+    for position, name in enumerate(names):
+        if not name:
+            continue  # an optional input that is left out
+        key = formal[min(position, len(formal) - 1)] if formal else str(position)
+        if position >= len(formal) > 0:
+            key = f"{key} {position}"
+        rows.append(tensor_row(graph, key, name))
+    return _bounded(rows)
+
+
+def tensor_row(graph: Graph, key: str, name: str) -> Row:
+    """A tensor by its type, or by its values where it is a small weight; a click selects it."""
+    kind = graph.type_of(name)
+    stored = graph.initializers.get(name)
+    value = few_values(stored) if stored is not None else ""
+    shown = value or str(kind or "") or name
+    tip = "\n".join(filter(None, [name, str(kind or "type not known"), "weight" if stored is not None else ""]))
+    return Row(key, shown, tip, Selection((), (name,)))
+
+
+def _bounded(rows: Sequence[Row]) -> tuple[Row, ...]:
+    if len(rows) <= MOST:
+        return tuple(rows)
+    return (*rows[:MOST], Row(f"and {len(rows) - MOST} more", ""))
+
+
+def _weight_of(graph: Graph, record: NodeProto, formal: Sequence[str]) -> Section:
+    """The largest weight that a node reads, also through a Q/DQ pair."""
+    best: tuple[int, str, Initializer] | None = None
+    for position, tensor in enumerate(record.input):
+        made = graph.producer(tensor) if tensor else None
+        pair = pair_at(graph, made) if made is not None else None
+        found = weight(graph, pair.source if pair is not None else tensor) if tensor else None
+        if found is not None and found.stored.size > _FEW and (best is None or found.stored.size > best[0]):
+            name = formal[position] if position < len(formal) else tensor
+            best = found.stored.size, name, found.stored
+    return Section(f"Weight {best[1]}", (), best[2]) if best is not None else Section("Weight")
+
+
+def _tensor(graph: Graph, name: str) -> Page:
+    stored = graph.initializers.get(name)
+    made = graph.producer(name)
+    ends = [word for word, there in (("graph input", graph.is_input(name)), ("graph output", graph.is_output(name)))
+            if there]  # fmt: skip
+    title = "Weight" if stored is not None else ends[0].capitalize() if ends else "Tensor"
+    found = Page(title, name, "tensor")
+    kind = graph.type_of(name)
+    known = kind is not None and kind.dtype != 0
+    rows = [Row("datatype", DTYPE_NAMES.get(kind.dtype, str(kind.dtype)) if kind and known else "not known")]
+    rows.append(Row("shape", str(TensorType(0, kind.shape)) if kind and kind.shape is not None else "not known"))
+    if ends:
+        rows.append(Row("is a", " and a ".join(ends)))
+    found.sections.append(Section("Type", tuple(rows)))
+    if made is not None:
+        found.sections.append(Section("Made by", (node_row(graph, made),)))
+    readers = [node_row(graph, node) for node in graph.consumers(name)]
+    found.sections.append(Section(f"Read by {len(readers)}" if len(readers) > 1 else "Read by", _bounded(readers)))
+    if stored is not None:
+        found.sections.append(Section("Stored", tuple(_stored(stored))))
+        small = few_values(stored)
+        found.sections.append(
+            Section("Values", (Row("values", small),)) if small else Section("Values", (), stored)
+        )
+    return _trimmed(found)
+
+
+def node_row(graph: Graph, node: NodeId) -> Row:
+    """A node by its operator and name; a click selects it."""
+    record = graph.nodes[node]
+    ref = graph.ref(node)
+    return Row(record.op_type, record.name or ref, f"{record.op_type}  {ref}", Selection((node,)))
+
+
+def _stored(stored: Initializer) -> Iterator[Row]:
+    yield Row("size", size_text(stored.nbytes), f"{stored.nbytes:,} bytes, {stored.size:,} elements")
+    span = stored.span
+    if span is None:
+        yield Row("where", "in memory, changed since it was opened or stored in fields")
+        return
+    if stored.missing:
+        yield Row("where", f"{span.location} is missing", tone="warning")
+        return
+    assert span.source is not None
+    yield Row("file", span.location or span.source.path.name, str(span.source.path))
+    yield Row("offset", f"{span.offset:,}".replace(",", "\u202f"))
+
+
+def size_text(count: int) -> str:
+    """`1.5 MB`, decimal units, three figures."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} B"
+
+
+def _several(graph: Graph, selection: Selection, report: Report | None) -> Page:
+    nodes, tensors = len(selection.nodes), len(selection.tensors)
+    words = [f"{count} {word}{'s' * (count > 1)}" for count, word in ((nodes, "node"), (tensors, "tensor")) if count]
+    found = Page(", ".join(words))
+    counts = Counter(graph.nodes[node].op_type for node in selection.nodes)
+    rows = [Row(op_type, str(count)) for op_type, count in counts.most_common()]
+    found.sections.append(Section("Operators", _bounded(rows)))
+    refs = [graph.ref(node) for node in selection.nodes]
+    if report is not None:
+        title, pairs = selected_layers(refs, report)
+        found.sections.append(Section(title, tuple(Row(*pair) for pair in pairs)))
+    listed = [tensor_row(graph, name, name) for name in selection.tensors[: MOST + 1]]
+    found.sections.append(Section("Tensors", _bounded(listed)))
+    return _trimmed(found)
+
+
+def _model(graph: Graph) -> Page:
+    model = graph.model
+    found = Page(graph.skeleton.name or "Model")
+    rows = [Row("nodes", f"{len(graph.nodes):,}".replace(",", "\u202f"))]
+    if graph.initializers:
+        total = sum(stored.size for stored in graph.initializers.values())
+        rows.append(Row("parameters", _millions(total), f"{total:,} in {len(graph.initializers):,} weights"))
+        rows.append(Row("weights", size_text(sum(stored.nbytes for stored in graph.initializers.values()))))
+    if graph.functions:
+        rows.append(Row("local functions", str(len(graph.functions))))
+    rows += [Row(f"opset {entry.domain or 'ai.onnx'}", str(entry.version)) for entry in model.opset_import]
+    if model.ir_version:
+        rows.append(Row("IR version", str(model.ir_version)))
+    made = " ".join(filter(None, [model.producer_name, model.producer_version]))
+    if made:
+        rows.append(Row("made by", made))
+    found.sections.append(Section("Model", tuple(rows)))
+    for title, infos in (("Inputs", graph.inputs), ("Outputs", graph.outputs)):
+        names = [info.name for info in infos if title == "Outputs" or info.name not in graph.initializers]
+        found.sections.append(Section(title, _bounded([tensor_row(graph, name, name) for name in names])))
+    metadata: Iterable[Row] = (Row(entry.key, entry.value) for entry in model.metadata_props)
+    found.sections.append(Section("Metadata", tuple(metadata)))
+    return _trimmed(found)
+
+
+def _millions(count: int) -> str:
+    for size, letter in ((10**9, " B"), (10**6, " M"), (10**3, " k")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return str(count)
