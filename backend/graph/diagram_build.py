@@ -24,7 +24,7 @@ PILL_SIZE = (116.0, 26.0)
 SCOPE_HEIGHT, END_HEIGHT = 50.0, 44.0
 #: Advance of a letter of a title (bold) and of a name, on the generous side: boxes are laid out before any font is
 #: known.
-TITLE_ADVANCE, NAME_ADVANCE = 8.9, 6.7
+TITLE_ADVANCE, NAME_ADVANCE = 9.8, 6.7
 
 
 class Box(NamedTuple):

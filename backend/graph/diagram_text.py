@@ -76,7 +76,12 @@ def _values(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
 
 
 def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A float in four digits; `max` and `min` for what stands for "to the end" in a Slice."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and abs(value) >= 2**31 - 1:
+        return "max" if value > 0 else "min"
+    return str(value)
 
 
 def constant_text(record: NodeProto) -> str:

@@ -18,7 +18,7 @@ from graftwerk.widgets.canvas.overlay import Hull
 
 #: Free space inside a hull beside its boxes, above them where the title stands, and below.
 SIDE, ABOVE, BELOW = 10.0, 24.0, 10.0
-CORRIDOR = 12.0
+CORRIDOR, LEAST_WIDTH = 12.0, 212.0
 RADIUS = 10.0
 
 
@@ -73,6 +73,7 @@ class Hulls:
         if not self.hulls:
             return []
         left, top, right, bottom = self._bounds.T
+        frame = frame.grown(LEAST_WIDTH / 2)
         inside = (left <= frame.right) & (right >= frame.left) & (top <= frame.bottom) & (bottom >= frame.top)
         return np.flatnonzero(inside).tolist()
 
@@ -137,8 +138,9 @@ class Hulls:
     def _piece(self, boxes: Ints, own: set[int]) -> list[QRectF]:
         """The rectangles that make up one piece; the first has the title."""
         whole = self._whole(boxes)
-        if len(boxes) > 1 and self._free(whole, own):
-            return [_rect(whole)]
+        for frame in (widened(whole), whole):
+            if self._free(frame, own):
+                return [_rect(frame)]
         picture = self.picture
         order = boxes[np.lexsort((-picture.right[boxes], picture.top[boxes]))]
         return [*(self._around(box, own) for box in order.tolist()), *self._links(boxes, own)]
@@ -183,6 +185,12 @@ class Hulls:
 
 def _rect(frame: Frame) -> QRectF:
     return QRectF(frame.left, frame.top, frame.width, frame.height)
+
+
+def widened(frame: Frame) -> Frame:
+    """A frame of at least LEAST_WIDTH, so that hulls in a row are equally wide and their titles fit."""
+    more = max(LEAST_WIDTH - frame.width, 0.0) / 2
+    return Frame(frame.left - more, frame.top, frame.right + more, frame.bottom)
 
 
 def rounded(polygon: QPolygonF) -> QPainterPath:

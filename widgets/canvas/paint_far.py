@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,21 @@ STEPS = 2
 KEPT = 6
 
 
+class Level:
+    """What is left of a picture at one zoom."""
+
+    def __init__(self, picture: Picture, colors: Colors, cell: float) -> None:
+        self._picture, self._colors, self._cell = picture, colors, cell
+
+    @cached_property
+    def spots(self) -> list[tuple[str, Floats]]:
+        return list(_spots(self._picture, self._colors, self._cell))
+
+    @cached_property
+    def hairs(self) -> Floats:
+        return _hairs(self._picture, self._cell)
+
+
 class FarPainter:
     """Keeps, for the latest few zooms, what is left of a picture when what falls on the same pixel is left out."""
 
@@ -30,7 +46,7 @@ class FarPainter:
         self._rects, self._lines = Pool(QRectF), Pool(QLineF)
         self._picture: Picture | None = None
         self._colors: Colors | None = None
-        self._levels: dict[int, tuple[list[tuple[str, Floats]], Floats]] = {}
+        self._levels: dict[int, Level] = {}
 
     def paint(self, painter: QPainter, picture: Picture, colors: Colors, theme: Theme, frame: Frame,
               zoom: float, lines: bool = True) -> None:
@@ -39,19 +55,15 @@ class FarPainter:
             self._picture, self._colors = picture, colors
             self._levels.clear()
         step = math.ceil(math.log2(zoom) * STEPS)
-        level = self._levels.pop(step, None)
-        if level is None:
-            cell = CELL / 2 ** (step / STEPS)
-            level = list(_spots(picture, colors, cell)), _hairs(picture, cell)
-            while len(self._levels) >= KEPT:
-                del self._levels[next(iter(self._levels))]
+        level = self._levels.pop(step, None) or Level(picture, colors, CELL / 2 ** (step / STEPS))
+        while len(self._levels) >= KEPT:
+            del self._levels[next(iter(self._levels))]
         self._levels[step] = level
-        spots, hairs = level
         if lines:
             painter.setPen(pen(theme.edge, 0.0))
-            painter.drawLines(self._lines.shapes(_visible_lines(hairs, frame)))
+            painter.drawLines(self._lines.shapes(_visible_lines(level.hairs, frame)))
         painter.setPen(Qt.PenStyle.NoPen)
-        for name, rects in spots:
+        for name, rects in level.spots:
             painter.setBrush(color(name))
             painter.drawRects(self._rects.shapes(_visible_rects(rects, frame)))
 

@@ -13,6 +13,8 @@ from graftwerk.widgets.canvas.primitives import Pool
 
 #: How much of its colour a hull shows inside, pointed at and not.
 LIFTED, REST = 0.26, 0.16
+#: An outline takes a quarter of a millisecond to find, so not all of thousands are when they come into view at once.
+MOST_OUTLINES = 80
 
 
 class HullPainter:
@@ -39,12 +41,15 @@ class HullPainter:
                 text = badge.elided(outline.hull.title, rect.width() - 16)
                 width = badge.width(text)
                 x = rect.right() - 8 - width
-                painter.fillRect(QRectF(x - 4, rect.top() + 4, width + 8, ABOVE - 7), color(inside))
+                painter.fillRect(QRectF(x - 3, rect.top() + 6, width + 6, ABOVE - 11), color(inside))
                 painter.setPen(color(ink))
                 painter.drawText(QPointF(x, rect.top() + (ABOVE + badge.ascent) / 2), text)
 
     def paint_middle(self, painter: QPainter, hulls: Hulls, look: Look, frame: Frame) -> None:
-        """A tint around each box instead of the outlines, of which there would be too many."""
+        """Where there are many: a tint around each box instead of the outlines."""
+        if len(hulls.visible(frame)) <= MOST_OUTLINES:
+            self.paint(painter, hulls, look, frame)
+            return
         picture = hulls.picture
         by_color: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]] = {}
         for number in hulls.visible(frame):

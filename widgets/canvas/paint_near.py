@@ -118,8 +118,8 @@ class NearPainter:
 
 
 #: Below this the largest letters that fit a box are under 6 pixels high.
-LEAST_TITLE_ZOOM = 0.27
-LARGE = 1.7
+LEAST_TITLE_ZOOM = 0.2
+LARGE = 2.2
 
 
 def _titles(painter: QPainter, picture: Picture, captions: Captions, look: Look, boxes: Boxes) -> None:

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from onnx import GraphProto, ModelProto
 
-from graftwerk.backend.graph.diagram import Diagram, Key
+from graftwerk.backend.graph.diagram import Key
 from graftwerk.backend.graph.diagram_picture import Picture, draw, redraw
 from graftwerk.backend.graph.diagram_roles import Path
 from graftwerk.backend.graph.diff import Diff
 from graftwerk.backend.graph.graph import Graph
-from graftwerk.backend.graph.layout import Placement
 
 Moved = Mapping[Key, tuple[float, float]]
 KEPT = 4
@@ -21,7 +20,7 @@ KEPT = 4
 
 class Pictures:
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[int, frozenset[Path]], tuple[Diagram, Placement]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, frozenset[Path]], Picture] = OrderedDict()
 
     def clear(self) -> None:
         self._kept.clear()
@@ -43,14 +42,16 @@ class Pictures:
         if change.empty:  # other types
             return replace(shown, diagram=replace(diagram, graph=graph))
         kept = self._kept.get((graph.revision, diagram.collapsed))
+        if kept is not None and kept.diagram.graph is graph and not moved and not kept.moved:
+            return kept
         if kept is not None:
-            return Picture.of(replace(kept[0], graph=graph), kept[1], moved)
+            return Picture.of(replace(kept.diagram, graph=graph), kept.placement, moved)
         return self._keep(redraw(shown, graph, change, moved))
 
     def _keep(self, picture: Picture) -> Picture:
         diagram = picture.diagram
         key = diagram.graph.revision, diagram.collapsed
-        self._kept[key] = diagram, picture.placement
+        self._kept[key] = picture
         self._kept.move_to_end(key)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)

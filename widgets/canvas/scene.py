@@ -79,6 +79,6 @@ class ScenePainter:
         """Search results, and what is selected where boxes have no border of their own to show it."""
         marks, theme = self.look.marks, self.look.theme
         if marks.matches:
-            outline(painter, self.picture, marks.matches, theme.warning, 2.0, zoom)
+            outline(painter, self.picture, marks.matches, theme.notice_border, 3.0, zoom)
         if zoom < NEAR and marks.selected:
             outline(painter, self.picture, marks.selected, theme.accent, 2.0, zoom)

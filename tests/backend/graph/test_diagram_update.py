@@ -70,8 +70,8 @@ def test_insertion_anywhere_and_back(models: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["digits.onnx", "encoder.onnx"])
 def test_a_pair_anywhere_and_back(models: Path, name: str) -> None:
     edit = Edit(load(models / name))
-    edit.set_initializer(Initializer.from_array(np.float32(0.1), "a_scale"))
-    edit.set_initializer(Initializer.from_array(np.int8(0), "a_zero"))
+    edit.set_initializer(Initializer.from_array(np.array(0.1, np.float32), "a_scale"))
+    edit.set_initializer(Initializer.from_array(np.array(0, np.int8), "a_zero"))
     graph = edit.commit()
     before = build(graph)
     tensors = [*sorted(graph.producers)[:: max(1, len(graph.producers) // 40)], *list(graph.initializers)[:6],

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.edit import Edit
-from graftwerk.backend.graph.graph import Graph, TensorName
+from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
 from graftwerk.backend.operations.qdq_move import MoveQdq
 from graftwerk.backend.operations.registry import Operation, apply
 from graftwerk.backend.operations.rewire import RewireInput
@@ -22,13 +23,13 @@ LEFT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton
 NONE, CONTROL = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
 
 
-def drag(qtbot: QtBot, canvas: Canvas, start: QPoint, end: QPoint, button: Qt.MouseButton = LEFT,
+def drag(canvas: Canvas, start: QPoint, end: QPoint, button: Qt.MouseButton = LEFT,
          release: bool = True) -> None:
-    qtbot.mousePress(canvas, button, NONE, start)
+    QTest.mousePress(canvas, button, NONE, start)
     for step in range(1, 6):
-        qtbot.mouseMove(canvas, start + (end - start) * step / 5)
+        QTest.mouseMove(canvas, start + (end - start) * step / 5)
     if release:
-        qtbot.mouseRelease(canvas, button, NONE, end)
+        QTest.mouseRelease(canvas, button, NONE, end)
 
 
 @pytest.fixture
@@ -41,14 +42,14 @@ def asked(canvas: Canvas) -> list[Operation]:
 def test_click_selects_and_control_adds(qtbot: QtBot, canvas: Canvas, graph: Graph) -> None:
     relu, add = named(graph, "/block/relu/Relu"), named(graph, "/block/Add")
     with qtbot.waitSignal(canvas.selection_changed) as told:
-        qtbot.mouseClick(canvas, LEFT, NONE, middle(canvas, relu))
+        QTest.mouseClick(canvas, LEFT, NONE, middle(canvas, relu))
     assert told.args == [(relu,), ()]
-    qtbot.mouseClick(canvas, LEFT, CONTROL, middle(canvas, add))
-    assert canvas.selected_nodes == (relu, add)
-    qtbot.mouseClick(canvas, LEFT, CONTROL, middle(canvas, relu))
-    assert canvas.selected_nodes == (add,)
-    qtbot.mouseClick(canvas, LEFT, NONE, QPoint(5, 5))
-    assert canvas.selected_nodes == ()
+    QTest.mouseClick(canvas, LEFT, CONTROL, middle(canvas, add))
+    assert list(canvas.selected_nodes) == [relu, add]
+    QTest.mouseClick(canvas, LEFT, CONTROL, middle(canvas, relu))
+    assert list(canvas.selected_nodes) == [add]
+    QTest.mouseClick(canvas, LEFT, NONE, QPoint(5, 5))
+    assert not canvas.selected_nodes
 
 
 def test_a_pill_is_its_pair_and_a_folded_node_shows_at_its_reader(canvas: Canvas, graph: Graph) -> None:
@@ -68,17 +69,17 @@ def test_click_on_an_edge_selects_its_tensor(qtbot: QtBot, canvas: Canvas, graph
     edge = int(canvas.picture.diagram.edges_of("c1")[0])
     (x0, y0), (x1, y1) = canvas.picture.starts[edge], canvas.picture.ends[edge]
     x, y = canvas.camera.to_view((x0 + x1) / 2, (y0 + y1) / 2)
-    qtbot.mouseClick(canvas, LEFT, NONE, QPoint(round(x), round(y)))
+    QTest.mouseClick(canvas, LEFT, NONE, QPoint(round(x), round(y)))
     assert (canvas.selected_nodes, canvas.selected_tensors) == ((), ("c1",))
 
 
 def test_rubber_band_and_escape(qtbot: QtBot, canvas: Canvas, graph: Graph) -> None:
-    drag(qtbot, canvas, QPoint(3, 3), QPoint(880, 520), release=False)
+    drag(canvas, QPoint(3, 3), QPoint(880, 520), release=False)
     assert set(canvas.selected_nodes) >= {named(graph, "/block/relu/Relu"), named(graph, "Q")}
-    qtbot.keyClick(canvas, Qt.Key.Key_Escape)
-    assert canvas.selected_nodes == ()
-    qtbot.mouseRelease(canvas, LEFT, NONE, QPoint(880, 520))
-    assert canvas.selected_nodes == ()
+    QTest.keyClick(canvas, Qt.Key.Key_Escape)
+    assert not canvas.selected_nodes
+    QTest.mouseRelease(canvas, LEFT, NONE, QPoint(880, 520))
+    assert not canvas.selected_nodes
 
 
 def test_dragging_a_node_moves_it_in_the_view_only(qtbot: QtBot, canvas: Canvas, graph: Graph,
@@ -86,7 +87,7 @@ def test_dragging_a_node_moves_it_in_the_view_only(qtbot: QtBot, canvas: Canvas,
     relu = named(graph, "/block/relu/Relu")
     before, start = canvas.picture, middle(canvas, relu)
     box = before.diagram.box(relu)
-    drag(qtbot, canvas, start, start + QPoint(60, 20))
+    drag(canvas, start, start + QPoint(60, 20))
     moved = canvas.picture
     assert moved.left[box] == pytest.approx(before.left[box] + 60 / canvas.camera.zoom)
     others = [other for other in range(len(before.left)) if other != box]
@@ -94,8 +95,8 @@ def test_dragging_a_node_moves_it_in_the_view_only(qtbot: QtBot, canvas: Canvas,
     assert asked == []
     assert canvas.graph is graph
     assert len(canvas.state.moved) == 1
-    drag(qtbot, canvas, middle(canvas, relu), QPoint(300, 300), release=False)
-    qtbot.keyClick(canvas, Qt.Key.Key_Escape)
+    drag(canvas, middle(canvas, relu), QPoint(300, 300), release=False)
+    QTest.keyClick(canvas, Qt.Key.Key_Escape)
     assert canvas.picture.left[box] == moved.left[box]
     canvas.reset_moved()
     assert (canvas.picture.left == before.left).all()
@@ -103,14 +104,14 @@ def test_dragging_a_node_moves_it_in_the_view_only(qtbot: QtBot, canvas: Canvas,
 
 def test_a_pill_dragged_over_its_producer_asks_for_a_move(qtbot: QtBot, canvas: Canvas, graph: Graph,
                                                           asked: list[Operation]) -> None:
-    drag(qtbot, canvas, middle(canvas, named(graph, "Q")), middle(canvas, named(graph, "/block/conv2/Conv")))
+    drag(canvas, middle(canvas, named(graph, "Q")), middle(canvas, named(graph, "/block/conv2/Conv")))
     assert asked == []  # a convolution can't be passed
     add = named(graph, "/block/Add")
-    drag(qtbot, canvas, middle(canvas, named(graph, "Q")), middle(canvas, add))
+    drag(canvas, middle(canvas, named(graph, "Q")), middle(canvas, add))
     assert asked == []  # not a neighbour
-    drag(qtbot, canvas, middle(canvas, named(graph, "Q")), middle(canvas, named(graph, "/block/relu/Relu")),
+    drag(canvas, middle(canvas, named(graph, "Q")), middle(canvas, named(graph, "/block/relu/Relu")),
          release=False)
-    qtbot.keyClick(canvas, Qt.Key.Key_Escape)
+    QTest.keyClick(canvas, Qt.Key.Key_Escape)
     assert asked == []
 
 
@@ -121,8 +122,8 @@ def test_a_pill_moves_where_it_may(qtbot: QtBot, canvas: Canvas, graph: Graph, a
     longer = edit.commit()
     canvas.set_graph(longer, diff(graph, longer))
     canvas.zoom_fit()
-    drag(qtbot, canvas, middle(canvas, named(longer, "Q")), middle(canvas, made))
-    assert asked == [MoveQdq(longer.ref(named(longer, "DQ")), "down", "pool")]
+    drag(canvas, middle(canvas, named(longer, "Q")), middle(canvas, made))
+    assert asked == [MoveQdq(longer.ref(named(longer, "DQ")), "down", NodeRef("pool"))]
     assert apply(asked[0], longer).producer("pooled") is not None
 
 
@@ -130,20 +131,20 @@ def test_connecting_a_port_asks_for_a_rewire(qtbot: QtBot, canvas: Canvas, graph
                                              asked: list[Operation]) -> None:
     edge = int(canvas.picture.diagram.edges_of("c1")[0])
     x, y = canvas.camera.to_view(*canvas.picture.starts[edge].tolist())
-    drag(qtbot, canvas, QPoint(round(x), round(y)), middle(canvas, named(graph, "/head/Mul")))
+    drag(canvas, QPoint(round(x), round(y)), middle(canvas, named(graph, "/head/Mul")))
     assert asked == [RewireInput(graph.ref(named(graph, "/head/Mul")), 0, TensorName("c1"))]
 
 
 def test_middle_button_and_space_pan(qtbot: QtBot, canvas: Canvas) -> None:
     before = canvas.camera
-    drag(qtbot, canvas, QPoint(400, 300), QPoint(440, 330), MIDDLE)
+    drag(canvas, QPoint(400, 300), QPoint(440, 330), MIDDLE)
     assert canvas.camera.x == pytest.approx(before.moved(40, 30).x)
     assert canvas.camera.y == pytest.approx(before.moved(40, 30).y)
-    qtbot.keyPress(canvas, Qt.Key.Key_Space)
-    drag(qtbot, canvas, QPoint(400, 300), QPoint(360, 270))
-    qtbot.keyRelease(canvas, Qt.Key.Key_Space)
+    QTest.keyPress(canvas, Qt.Key.Key_Space)
+    drag(canvas, QPoint(400, 300), QPoint(360, 270))
+    QTest.keyRelease(canvas, Qt.Key.Key_Space)
     assert canvas.camera.x == pytest.approx(before.x)
-    assert canvas.selected_nodes == ()
+    assert not canvas.selected_nodes
 
 
 def wheel(canvas: Canvas, at: QPointF, notches: int, modifiers: Qt.KeyboardModifier = NONE) -> None:
@@ -166,23 +167,23 @@ def test_wheel_scrolls_and_control_wheel_zooms_at_the_mouse(canvas: Canvas) -> N
 def test_keys(qtbot: QtBot, canvas: Canvas, graph: Graph) -> None:
     canvas.select([named(graph, "/block/conv1/Conv")])
     for expected in ("/block/relu/Relu", "Q", "/block/conv2/Conv", "/block/Add", "/head/Mul"):
-        qtbot.keyClick(canvas, Qt.Key.Key_Down)
+        QTest.keyClick(canvas, Qt.Key.Key_Down)
         assert canvas.selected_nodes[0] == named(graph, expected)
-    qtbot.keyClick(canvas, Qt.Key.Key_Up)
-    assert canvas.selected_nodes == (named(graph, "/block/Add"),)
+    QTest.keyClick(canvas, Qt.Key.Key_Up)
+    assert list(canvas.selected_nodes) == [named(graph, "/block/Add")]
     zoom = canvas.camera.zoom
-    qtbot.keyClick(canvas, Qt.Key.Key_Plus)
+    QTest.keyClick(canvas, Qt.Key.Key_Plus)
     assert canvas.camera.zoom > zoom
-    qtbot.keyClick(canvas, Qt.Key.Key_0)
+    QTest.keyClick(canvas, Qt.Key.Key_0)
     assert canvas.camera.zoom == 1.0
-    qtbot.keyClick(canvas, Qt.Key.Key_F)
+    QTest.keyClick(canvas, Qt.Key.Key_F)
     assert canvas.camera.frame.top <= canvas.picture.bounds.top
     assert canvas.camera.frame.bottom >= canvas.picture.bounds.bottom
     with qtbot.waitSignal(canvas.open_nested) as told:
-        qtbot.keyClick(canvas, Qt.Key.Key_Return)
+        QTest.keyClick(canvas, Qt.Key.Key_Return)
     assert told.args == [named(graph, "/block/Add")]
-    qtbot.keyClick(canvas, Qt.Key.Key_Escape)
-    assert canvas.selected_nodes == ()
+    QTest.keyClick(canvas, Qt.Key.Key_Escape)
+    assert not canvas.selected_nodes
 
 
 def test_a_hull_can_be_pointed_at_and_clicked(qtbot: QtBot, canvas: Canvas, graph: Graph) -> None:
@@ -192,19 +193,19 @@ def test_a_hull_can_be_pointed_at_and_clicked(qtbot: QtBot, canvas: Canvas, grap
     box = picture.diagram.box(conv)
     x, y = canvas.camera.to_view(float(picture.left[box]) - 5, float(picture.bottom[box]) + 20)
     with qtbot.waitSignal(canvas.layer_hovered) as told:
-        qtbot.mouseMove(canvas, QPoint(round(x), round(y)))
+        QTest.mouseMove(canvas, QPoint(round(x), round(y)))
     assert told.args == ["layer 1"]
     with qtbot.waitSignal(canvas.layer_activated) as told:
-        qtbot.mouseClick(canvas, LEFT, NONE, QPoint(round(x), round(y)))
+        QTest.mouseClick(canvas, LEFT, NONE, QPoint(round(x), round(y)))
     assert told.args == ["layer 1"]
 
 
 def test_minimap_moves_the_view(qtbot: QtBot, canvas: Canvas) -> None:
     canvas.set_zoom(2.0)
     rect = canvas.furniture.map_rect(canvas.camera)
-    drag(qtbot, canvas, rect.center().toPoint(), QPoint(round(rect.center().x()), round(rect.bottom()) - 9))
+    drag(canvas, rect.center().toPoint(), QPoint(round(rect.center().x()), round(rect.bottom()) - 9))
     assert canvas.camera.y == pytest.approx(canvas.picture.bounds.bottom, abs=60)
-    assert canvas.selected_nodes == ()
+    assert not canvas.selected_nodes
 
 
 def test_double_click_expands_a_scope(qtbot: QtBot, canvas: Canvas, graph: Graph) -> None:
@@ -213,6 +214,6 @@ def test_double_click_expands_a_scope(qtbot: QtBot, canvas: Canvas, graph: Graph
     canvas.zoom_fit()
     assert len(canvas.picture.left) < count
     add = named(graph, "/block/Add")
-    qtbot.mouseDClick(canvas, LEFT, NONE, middle(canvas, add))
+    QTest.mouseDClick(canvas, LEFT, NONE, middle(canvas, add))
     assert canvas.collapsed == frozenset()
     assert len(canvas.picture.left) == count

@@ -239,7 +239,8 @@ def test_picture_finds_what_is_at_a_point(graph: Graph) -> None:
         assert picture.box_at(float(x), float(y)) == box
     curve = curve_points(picture.segments, 5)
     for segment, edge in enumerate(picture.segment_edge.tolist()):
-        assert picture.edge_at(*curve[segment, 2].tolist(), 1.0) == edge
+        x, y = curve[segment, 2].tolist()
+        assert picture.edge_at(x, y, 1.0) == edge
 
 
 def test_texts_fit(qtbot: QtBot) -> None:
