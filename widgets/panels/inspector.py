@@ -43,7 +43,7 @@ class Inspector(QWidget):
         self._selection = Selection()
         self._page = Page("")
         self.loader = WeightLoader(self)
-        self.loader.loaded.connect(lambda weight, found: self._fill())
+        self.loader.loaded.connect(lambda weight, found: self.rows.update_lines(self._lines()))
         self.title = ElidedLabel()
         self.title.setProperty("role", "title")
         self.about = QToolButton()
@@ -125,7 +125,10 @@ class Inspector(QWidget):
         weights = [section.weight for section in self._page.sections if section.weight is not None]
         unknown = [weight for weight in weights if self.loader.known(weight) is None]
         self.loader.ask(unknown[0] if unknown else None)
-        self._fill()
+        if other:
+            self.rows.set_lines(self._lines())
+        else:
+            self.rows.update_lines(self._lines())
 
     def _show_name(self) -> None:
         self.name.setText(self._page.name)
@@ -133,14 +136,14 @@ class Inspector(QWidget):
         self.name.setToolTip(self._page.name)
         self.name.setPlaceholderText("No name" if self._page.named else "")
 
-    def _fill(self) -> None:
+    def _lines(self) -> list[Line]:
         lines: list[Line] = []
         for section in self._page.sections:
             lines.append(section.title)
             if section.weight is not None:
                 lines += self._weight_lines(section.weight)
             lines += section.rows
-        self.rows.set_lines(lines)
+        return lines
 
     def _weight_lines(self, weight: Initializer) -> list[Line]:
         found = self.loader.known(weight)

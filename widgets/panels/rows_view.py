@@ -59,10 +59,13 @@ class RowsView(QListView):
         self.viewport().update()
 
     def set_lines(self, lines: Sequence[Line]) -> None:
-        """Shows other lines; the place scrolled to stays where their number does."""
-        place = self.verticalScrollBar().value() if len(lines) == self.lines.rowCount() else 0
+        """Shows other lines, from the top."""
         self.lines.set_lines(lines)
-        self.verticalScrollBar().setValue(place)
+        self.scrollToTop()
+
+    def update_lines(self, lines: Sequence[Line]) -> None:
+        """Shows what has become of the lines; those that are as they were keep selection, place and open editor."""
+        self.lines.update_lines(lines)
 
     def line(self, index: Index) -> Line | None:
         found: Line | None = index.data(LINE) if index.isValid() else None
@@ -130,6 +133,24 @@ class _Lines(QAbstractListModel):
         self.beginResetModel()
         self._lines = lines
         self.endResetModel()
+
+    def update_lines(self, lines: Sequence[Line]) -> None:
+        old = self._lines
+        start, most = 0, min(len(old), len(lines))
+        while start < most and old[start] == lines[start]:
+            start += 1
+        end = 0
+        while end < most - start and old[-1 - end] == lines[-1 - end]:
+            end += 1
+        nowhere = QModelIndex()
+        if len(old) - end > start:
+            self.beginRemoveRows(nowhere, start, len(old) - end - 1)
+            self._lines = [*old[:start], *old[len(old) - end :]]
+            self.endRemoveRows()
+        if len(lines) - end > start:
+            self.beginInsertRows(nowhere, start, len(lines) - end - 1)
+            self._lines = lines
+            self.endInsertRows()
 
     def rowCount(self, parent: Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self._lines)

@@ -204,6 +204,7 @@ def test_an_attribute_is_edited_in_place(inspector: Inspector, digits: Graph, qt
     conv = first(digits, "Conv")
     inspector.inspect(digits, Selection((conv,)), None, None)
     click(inspector, lambda row: row.key == "dilations")
+    qtbot.waitUntil(lambda: "histogram" in sections(inspector)["Weight W"])  # and the editor is still open
     editor = inspector.rows.findChild(QLineEdit)
     assert isinstance(editor, QLineEdit)
     editor.setText("2, 2")
