@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -17,7 +17,7 @@ from graftwerk.backend.graph.schema import schema_of
 from graftwerk.backend.graph.tensors import BITS
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.delete import drop_constant
-from graftwerk.backend.operations.known_shapes import known_value
+from graftwerk.backend.operations.known_shapes import known_value, shape_nodes
 from graftwerk.backend.operations.registry import Operation, operation, param
 from graftwerk.backend.operations.unused import remove_idle
 
@@ -48,9 +48,10 @@ class FoldConstants(Operation):
     shapes: bool = param(True, help="Fold shapes that are known")
 
     def blocked(self, graph: Graph) -> Reason | None:
-        for node in graph.nodes:
-            if _foldable(graph, node, frozenset()) or (self.shapes and known_value(graph, node) is not None):
-                return None
+        if any(_foldable(graph, node, frozenset()) for node in _readers_of_constants(graph)):
+            return None
+        if self.shapes and any(known_value(graph, node) is not None for node in shape_nodes(graph)):
+            return None
         return Reason("Nothing depends on constants alone")
 
     def apply(self, edit: Edit) -> None:
@@ -65,7 +66,7 @@ class FoldConstants(Operation):
 
 
 def _fold_shapes(edit: Edit) -> None:
-    for node in list(edit.nodes):
+    for node in list(shape_nodes(edit)):
         if node not in edit.nodes:
             continue
         value = known_value(edit, node)
@@ -124,6 +125,16 @@ def _region(edit: Edit) -> set[NodeId]:
         if _foldable(edit, node, found):
             found.add(node)
     return found
+
+
+def _readers_of_constants(graph: Graph) -> Iterator[NodeId]:
+    """The nodes that read a constant: few of all, so that menus need not look at every node."""
+    for name in graph.initializers:
+        yield from graph.consumers(name)
+    for record in graph.nodes.values():
+        if record.op_type == "Constant":
+            for output in record.output:
+                yield from graph.consumers(output)
 
 
 def _foldable(graph: Graph | Edit, node: NodeId, region: Collection[NodeId]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto
@@ -13,12 +15,18 @@ from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.graph.types import Dim
 
 _SMALL = 64  # elements
+_OPERATORS = ("Shape", "Size", "Gather", "Slice")
+
+
+def shape_nodes(graph: Graph | Edit) -> Iterator[NodeId]:
+    """The nodes for which `known_value` may know something."""
+    return (node for node, record in graph.nodes.items() if record.op_type in _OPERATORS)
 
 
 def known_value(graph: Graph | Edit, node: NodeId) -> NDArray[np.int64] | None:
     """The value of a Shape or Size, or of a Gather or Slice of a Shape, where all dimensions in it are known."""
     record = graph.nodes[node]
-    if record.op_type not in ("Shape", "Size", "Gather", "Slice") or record.domain not in ("", "ai.onnx"):
+    if record.op_type not in _OPERATORS or record.domain not in ("", "ai.onnx"):
         return None
     if record.op_type in ("Shape", "Size"):
         dims = _shape_dims(graph, record)

@@ -28,7 +28,8 @@ class RemoveUnused(Operation):
 
     def blocked(self, graph: Graph) -> Reason | None:
         outputs = {info.name for info in graph.outputs}
-        if self.nodes and any(_idle(graph, node, outputs) for node in graph.nodes):
+        unread = graph.producers.keys() - graph.users.keys() - outputs
+        if self.nodes and any(_idle(graph, graph.producers[tensor], outputs) for tensor in unread):
             return None
         if self.weights and next(_idle_weights(graph), None) is not None:
             return None
@@ -70,7 +71,7 @@ def _idle(graph: Graph | Edit, node: NodeId, outputs: set[str]) -> bool:
 
 def _idle_weights(graph: Graph | Edit) -> Iterator[str]:
     kept = {info.name for info in (*graph.inputs, *graph.outputs)}
-    return (name for name in graph.initializers if name not in kept and not graph.consumers(name))
+    return (name for name in graph.initializers if not graph.consumers(name) and name not in kept)
 
 
 def function_key(function: FunctionProto) -> tuple[str, str, str]:
