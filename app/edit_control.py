@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.jobs.protocol import Failed, Finished
-from graftwerk.backend.operations.in_job import apply_job, take_result
 from graftwerk.backend.operations.registry import Operation, OperationInfo
-from graftwerk.widgets.panels.form import OperationDialog
 
 if TYPE_CHECKING:
     from graftwerk.app.tab import Tab
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EditControl:
-    """The window's commands that change the model."""
+    """The window's commands that change the model. Forms and jobs are imported when the first one is used."""
 
     def __init__(self, window: Window) -> None:
         self.window = window
@@ -49,6 +47,8 @@ class EditControl:
 
     def ask(self, operation: Operation) -> None:
         """Shows an operation's form, and applies what the user made of it."""
+        from graftwerk.widgets.panels.form import OperationDialog
+
         tab = self.window.need_tab()
         dialog = OperationDialog(operation, tab.graph, self.window)
         # The form stays open beside the window: by then another tab may be shown, or this one be gone.
@@ -70,6 +70,8 @@ class EditControl:
             self.window.attempt(lambda: tab.document.apply(operation), operation.summary())
 
     def _apply_in_job(self, tab: Tab, operation: Operation) -> None:
+        from graftwerk.backend.operations.in_job import apply_job, take_result
+
         graph = tab.document.graph
 
         def done(outcome: Finished | Failed) -> None:

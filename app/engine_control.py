@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 from graftwerk.app.jobs import Task
 from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job, verify_job
 from graftwerk.backend.engines.report_file import read_profile, read_report, read_verification
-from graftwerk.backend.engines.tensorrt_rtx import QueryRtx
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Problem
 from graftwerk.backend.jobs.protocol import Failed, Finished
-from graftwerk.widgets.panels.build_form import BuildDialog
-from graftwerk.widgets.panels.profile_form import ProfileDialog
 
 if TYPE_CHECKING:
     from graftwerk.app.tab import Tab
@@ -22,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class EngineControl:
-    """The window's commands about engines. `library` is what the installed TensorRT-RTX says of itself, once known."""
+    """The window's commands about engines. `library` is what the installed TensorRT-RTX says of itself, once known.
+
+    Forms and compilers' files are imported when they are used: the first picture does not wait for them.
+    """
 
     def __init__(self, window: Window) -> None:
         self.window = window
@@ -33,6 +33,8 @@ class EngineControl:
 
     def ask_library(self) -> None:
         """Starts the workers and asks the library for its version, targets and options."""
+        from graftwerk.backend.engines.tensorrt_rtx import QueryRtx
+
         self.window.jobs.submit("Look for TensorRT-RTX", lambda folder: QueryRtx(), self._on_library, listed=False)
 
     def _on_library(self, outcome: Finished | Failed) -> None:
@@ -62,6 +64,8 @@ class EngineControl:
 
     def build_settings(self) -> None:
         """Asks for targets, shapes, options and the engine's place, and builds."""
+        from graftwerk.widgets.panels.build_form import BuildDialog
+
         tab = self.window.need_tab()
         dialog = BuildDialog(tab.document.graph, self.library, self.settings(tab), self._engine_path(tab), self.window)
         if dialog.exec():
@@ -106,6 +110,8 @@ class EngineControl:
 
     def profile_settings(self) -> None:
         """Asks for inputs and iterations, and profiles."""
+        from graftwerk.widgets.panels.profile_form import ProfileDialog
+
         tab = self.window.need_tab()
         dialog = ProfileDialog(tab.document.graph, self._profiles.get(tab, {}), self.window)
         if dialog.exec():

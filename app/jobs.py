@@ -6,14 +6,16 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.jobs.pool import JobHandle, JobPool
 from graftwerk.backend.jobs.protocol import Event, Failed, Finished, Job
 from graftwerk.widgets.panels.job_view import JobView
+
+if TYPE_CHECKING:
+    from graftwerk.backend.jobs.pool import JobHandle, JobPool
 
 #: Workers: one for what the user asked for, one for the live preview and shape inference beside it.
 WORKERS = 2
@@ -60,6 +62,8 @@ class Jobs(QObject):
     def warm_up(self) -> None:
         """Starts the workers, so that the first job finds them ready."""
         if self._pool is None:
+            from graftwerk.backend.jobs.pool import JobPool
+
             self._pool = JobPool(WORKERS, preload=("tensorrt_rtx", "graftwerk.backend.engines.tensorrt_rtx"), nice=5)
 
     def submit(self, title: str, prepare: Callable[[Path], Job], done: Done, listed: bool = True) -> Task:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from graftwerk.app.actions import Action
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.operations.registry import Selection
-from graftwerk.widgets.panels.palette import Palette, PaletteItem
 
 if TYPE_CHECKING:
     from graftwerk.app.window import Window
+    from graftwerk.widgets.panels.palette import Palette, PaletteItem
 
 
 class SearchControl:
@@ -36,6 +36,8 @@ class SearchControl:
         self._open(items, "Search nodes, tensors, actions")
 
     def _open(self, items: list[PaletteItem], placeholder: str) -> None:
+        from graftwerk.widgets.panels.palette import Palette
+
         if self._palette is None:
             self._palette = Palette(self.window)
             self._palette.chosen.connect(self._choose)
@@ -49,6 +51,8 @@ class SearchControl:
             self.window.need_tab().select(payload, reveal=True)
 
     def _action_items(self) -> list[PaletteItem]:
+        from graftwerk.widgets.panels.palette import PaletteItem
+
         found = []
         for action in self.window.all_actions():
             reason = action.why_not(self.window)
@@ -67,6 +71,8 @@ class SearchControl:
 
 
 def _items(graph: Graph) -> Iterator[PaletteItem]:
+    from graftwerk.widgets.panels.palette import PaletteItem
+
     for node, record in graph.nodes.items():
         yield PaletteItem(record.name or graph.ref(node), record.op_type, "", True, "", Selection((node,)))
     for tensor in graph.tensors():

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QToolButton
 
-from graftwerk.app.badge import badge, details
 from graftwerk.app.jobs import Task
 from graftwerk.widgets.icons import icon, theme_icon
 
@@ -96,6 +95,8 @@ class StatusLine:
         found = tab.verification if tab is not None else None
         self._badge.setVisible(found is not None)
         if found is not None and tab is not None:
+            from graftwerk.app.badge import badge, details
+
             stale = tab.verification_revision != tab.document.graph.revision
             self._badge.setText(badge(found, stale))
             self._badge.setToolTip(details(found))

@@ -13,26 +13,24 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from graftwerk.app.jobs import Task
-from graftwerk.app.overlays import overlay_for
 from graftwerk.app.preview import Preview
 from graftwerk.backend.document import Document
 from graftwerk.backend.engines.report import Profile, Report, Verification
 from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph import shapes
 from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
-from graftwerk.backend.graph.nested import nested
-from graftwerk.backend.graph.scopes import scope_tree
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.jobs.protocol import Failed, Finished
 from graftwerk.backend.operations.registry import Selection
 from graftwerk.widgets.breadcrumbs import Breadcrumbs
+from graftwerk.widgets.canvas.overlay import NONE
 from graftwerk.widgets.canvas.view import Canvas
 from graftwerk.widgets.overlay_switch import OverlaySwitch
 from graftwerk.widgets.theme import Theme
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what is imported inside functions here is not needed for the first picture
     from graftwerk.app.window import Window
+    from graftwerk.backend.graph import shapes
 
 #: Waits for a pause in editing before shapes are inferred again, milliseconds.
 INFER_PAUSE = 150
@@ -185,6 +183,8 @@ class Tab(QWidget):
 
     def open_nested(self, node: NodeId, label: str = "") -> None:
         """Shows the graph behind a node: a body, or the local function that it calls."""
+        from graftwerk.backend.graph.nested import nested
+
         inside = nested(self.graph, node)
         if not inside:
             return
@@ -235,6 +235,11 @@ class Tab(QWidget):
         stale = "" if shown == self.graph.revision else " · of an earlier revision"
         key = "none" if self._path else self.overlay
         theme = self._window.theme
+        if key == "none":
+            self.canvas.set_overlay(NONE)
+            return
+        from graftwerk.app.overlays import overlay_for
+
         self.canvas.set_overlay(overlay_for(key, self.graph, self.report, self.profile, theme, stale))
 
     # Shapes
@@ -248,6 +253,8 @@ class Tab(QWidget):
         """First what onnx knows at once, then what takes symbols to find out."""
         if self._inference is not None and not self._inference.over:
             self._window.jobs.drop(self._inference)
+        from graftwerk.backend.graph import shapes
+
         graph = self.document.graph
 
         def done(outcome: Finished | Failed) -> None:
@@ -285,6 +292,8 @@ class Tab(QWidget):
 
     def collapse_all(self) -> None:
         """Draws every outermost scope as one box."""
+        from graftwerk.backend.graph.scopes import scope_tree
+
         self.canvas.set_collapsed(frozenset(child.path for child in scope_tree(self.graph).children.values()))
 
     def expand_all(self) -> None:
@@ -292,5 +301,7 @@ class Tab(QWidget):
 
 
 def _read_types(graph: Graph, result: Mapping[str, Any]) -> Types:
+    from graftwerk.backend.graph import shapes
+
     types = shapes.read(result)
     return types, tuple(shapes.contradictions(graph, types))

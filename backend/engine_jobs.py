@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from graftwerk.backend.engines.onnxruntime import ProfileOnnxRuntime
-from graftwerk.backend.engines.tensorrt_rtx import BuildRtx
-from graftwerk.backend.engines.verify import VerifyModel
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import stage
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.standin import with_stand_ins
+
+if TYPE_CHECKING:  # the window needs the settings at once, the jobs only when it starts one
+    from graftwerk.backend.engines.onnxruntime import ProfileOnnxRuntime
+    from graftwerk.backend.engines.tensorrt_rtx import BuildRtx
+    from graftwerk.backend.engines.verify import VerifyModel
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class BuildSettings:
 
 def build_job(graph: Graph, folder: Path, settings: BuildSettings, report: str = "") -> BuildRtx:
     """Writes a revision into `folder`, plugin nodes as their original subgraph, and makes the job that compiles it."""
+    from graftwerk.backend.engines.tensorrt_rtx import BuildRtx
+
     runnable, stand_ins = with_stand_ins(_with_own_names(graph))
     return BuildRtx(
         model=str(stage(runnable, folder)),
@@ -41,12 +45,16 @@ def build_job(graph: Graph, folder: Path, settings: BuildSettings, report: str =
 
 def profile_job(graph: Graph, folder: Path, **settings: Any) -> ProfileOnnxRuntime:
     """Writes a revision into `folder`, plugin nodes as their original subgraph, and makes the job that times it."""
+    from graftwerk.backend.engines.onnxruntime import ProfileOnnxRuntime
+
     runnable, stand_ins = with_stand_ins(graph)
     return ProfileOnnxRuntime(str(stage(runnable, folder)), stand_ins=tuple(stand_ins), **settings)
 
 
 def verify_job(reference: Graph, graph: Graph, folder: Path, **settings: Any) -> VerifyModel:
     """Writes two revisions, plugin nodes as their original subgraph, and makes the job that compares them."""
+    from graftwerk.backend.engines.verify import VerifyModel
+
     first, _ = with_stand_ins(reference)
     second, stand_ins = with_stand_ins(graph)
     one, other = stage(first, folder / "reference"), stage(second, folder / "model")

@@ -10,7 +10,6 @@ from pathlib import Path
 from graftwerk.backend.atomic import atomic
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph
-from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.registry import Operation, apply, make, parameters
 
@@ -90,6 +89,8 @@ def _typed(graph: Graph, known: Mapping[str, TensorType]) -> Graph:
     """The graph with the types that were known before the last step, if it made any of them wrong."""
     if not any(tensor in graph.producers and tensor not in graph.types for tensor in known):
         return graph
+    from graftwerk.backend.graph.shapes import infer  # not needed to open a model
+
     try:
         return graph.with_types(infer(graph))
     except Fault:

@@ -14,9 +14,7 @@ from PySide6.QtGui import QPainter
 from graftwerk.backend.graph.diagram import Kind
 from graftwerk.backend.graph.diagram_picture import Frame
 from graftwerk.backend.graph.graph import TensorName
-from graftwerk.backend.operations.qdq_move import MoveQdq
 from graftwerk.backend.operations.registry import Operation, why_blocked
-from graftwerk.backend.operations.rewire import RewireInput
 from graftwerk.widgets.canvas.hits import input_at
 from graftwerk.widgets.canvas.look import color, pen
 from graftwerk.widgets.canvas.primitives import curves
@@ -216,6 +214,8 @@ class DragPill(Asking):
             over = ends[0] if ends[0] in below else ends[1]  # beyond a neighbour, on an edge of it
         if over is None or int(diagram.kind[over]) != Kind.NODE or over not in above | below:
             return None
+        from graftwerk.backend.operations.qdq_move import MoveQdq  # with the first pill that is dragged
+
         graph = diagram.graph
         across = graph.ref(int(diagram.ref[over]))
         return MoveQdq(graph.ref(diagram.nodes(self._box)[-1]), "down" if over in below else "up", across)
@@ -254,6 +254,8 @@ class Connect(Asking):
         index = input_at(picture, box, x) if box is not None else None
         if box is None or index is None:
             return None
+        from graftwerk.backend.operations.rewire import RewireInput
+
         graph = self.canvas.graph
         return RewireInput(graph.ref(int(picture.diagram.ref[box])), index, TensorName(self._tensor))
 
