@@ -39,9 +39,9 @@ class Timeline(QWidget):
         self._bars: Bars | None = None
         self._refs: tuple[str, ...] = ()
         self._plot: TimelinePlot | None = None
-        self._header = DetailLabel()
-        self._switch = Switch((("family", "Family"), ("precision", "Precision")))
-        self._switch.chosen.connect(lambda _: self._show_colors())
+        self.header = DetailLabel()
+        self.switch = Switch((("family", "Family"), ("precision", "Precision")))
+        self.switch.chosen.connect(lambda _: self._show_colors())
         self._legend = Legend()
         self._detail = ElidedLabel()
         self._detail.setFont(mono_font())
@@ -53,10 +53,10 @@ class Timeline(QWidget):
         self._empty = empty_state(NOTHING)
         top, bottom = QHBoxLayout(), QHBoxLayout()
         top.setContentsMargins(12, 7, 12, 7)
-        top.addWidget(self._header)
+        top.addWidget(self.header)
         bottom.setContentsMargins(8, 3, 12, 5)
         bottom.setSpacing(14)
-        bottom.addWidget(self._switch)
+        bottom.addWidget(self.switch)
         bottom.addWidget(self._legend)
         bottom.addWidget(self._detail, 1)
         self._column = QVBoxLayout()
@@ -84,7 +84,7 @@ class Timeline(QWidget):
             return
         from graftwerk.widgets.panels.timeline_plot import TimelinePlot
 
-        self._plot = TimelinePlot(self._tip, self._page)
+        self._plot = TimelinePlot(self.tip, self._page)
         self._plot.clicked.connect(self._on_click)
         self._plot.hovered.connect(self._show_detail)
         self._plot.set_theme(self._theme)
@@ -105,7 +105,7 @@ class Timeline(QWidget):
         self._stack.setCurrentWidget(self._page if shown else self._empty)
         if profile is not None and self._bars is not None:
             note = "" if self._bars.measured else " · no start times: nodes stand in their order"
-            self._header.set_texts([line + note for line in profile_lines(profile)], profile_details(profile))
+            self.header.set_texts([line + note for line in profile_lines(profile)], profile_details(profile))
         self._need_plot()
         self._show_bars()
 
@@ -118,6 +118,15 @@ class Timeline(QWidget):
     def plot(self) -> TimelinePlot | None:
         """The picture, None as long as there was nothing to show."""
         return self._plot
+
+    @property
+    def bars(self) -> Bars | None:
+        return self._bars
+
+    @property
+    def detail(self) -> str:
+        """The line about one bar."""
+        return self._detail.text()
 
     def _show_bars(self) -> None:
         if self._plot is not None:
@@ -136,16 +145,16 @@ class Timeline(QWidget):
         """The groups that occur, in the order of a legend, and the group of each node."""
         if self._profile is None:
             return [], []
-        by_family = self._switch.current == "family"
+        by_family = self.switch.current == "family"
         groups = [family_of(layer) if by_family else layer.dtype for layer in self._profile.layers]
         order = {name: at for at, name in enumerate(FAMILIES if by_family else PRECISION_COLORS)}
         return sorted(set(groups), key=lambda name: (order.get(name, len(order)), name)), groups
 
     def _color(self, group: str) -> str:
-        return self._theme.family(group) if self._switch.current == "family" else precision_color(group)
+        return self._theme.family(group) if self.switch.current == "family" else precision_color(group)
 
     def _title(self, group: str) -> str:
-        return group.capitalize() if self._switch.current == "family" else group or "unknown"
+        return group.capitalize() if self.switch.current == "family" else group or "unknown"
 
     def _colors(self) -> tuple[np.ndarray[tuple[int], np.dtype[np.int32]], tuple[str, ...]]:
         """The colour of each bar as a place in the palette, and the palette."""
@@ -181,7 +190,8 @@ class Timeline(QWidget):
         total = float(self._bars.length[self._bars.first[row] : self._bars.first[row + 1]].sum())
         return float(self._bars.length[bar]) / total if total else 0.0
 
-    def _tip(self, bar: int) -> str:
+    def tip(self, bar: int) -> str:
+        """What the tooltip of a bar says."""
         layer = self._layer(bar)
         if layer is None or self._bars is None:
             return ""
@@ -193,8 +203,8 @@ class Timeline(QWidget):
 
     def _show_detail(self, bar: int) -> None:
         """One line about the bar under the pointer, else about the selected node over all iterations."""
-        chosen = self._plot.item.chosen if self._plot is not None else ()
-        layer = self._layer(bar if bar >= 0 or not len(chosen) else int(chosen[0]))
+        chosen = self._plot.item.chosen.tolist() if self._plot is not None else []
+        layer = self._layer(bar if bar >= 0 or not chosen else chosen[0])
         if layer is None or self._bars is None:
             self._detail.setText("")
             return
