@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph.graph import Graph, NodeId, bodies, imported, inner_names, reads, revisions
-from graftwerk.backend.graph.index import Index, topological
+from graftwerk.backend.graph.graph import Graph, NodeId, imported, inner_names, reads, revisions
+from graftwerk.backend.graph.index import Index
+from graftwerk.backend.graph.order import in_order
+from graftwerk.backend.graph.records import declared_as, renamed
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import TensorType
 
@@ -203,11 +205,11 @@ class Edit:
                 for name, weight in self.initializers.items()
             }
         if old in self.value_infos:
-            self.value_infos[new] = _named(self.value_infos.pop(old), new)
+            self.value_infos[new] = declared_as(self.value_infos.pop(old), new)
         if old in self._inputs:
-            self.set_inputs(_named(info, new) if name == old else info for name, info in self._inputs.items())
+            self.set_inputs(declared_as(info, new) if name == old else info for name, info in self._inputs.items())
         if old in self._outputs:
-            self.set_outputs(_named(info, new) if name == old else info for name, info in self._outputs.items())
+            self.set_outputs(declared_as(info, new) if name == old else info for name, info in self._outputs.items())
         if known is not None:
             self.set_type(new, known)
 
@@ -293,7 +295,8 @@ class Edit:
         self._check_tensors()
         known = self._types if self._types is not None else base.types
         return replace(
-            base, nodes=self._in_order(), inputs=self.inputs, outputs=self.outputs,
+            base, nodes=in_order(self.nodes, self._index, self._touched, base.next_id),
+            inputs=self.inputs, outputs=self.outputs,
             initializers=self.initializers, value_infos=self.value_infos, functions=tuple(self.functions),
             model=self.header, producers=self._index.producers, users=self._index.users,
             names=self._index.names, holders=frozenset(self._index.holders), next_id=self._next, types=known,
@@ -322,49 +325,6 @@ class Edit:
             suspects.update(self.consumers(tensor))
         return suspects
 
-    def _in_order(self) -> dict[NodeId, NodeProto]:
-        """Untouched nodes keep their order; a new node comes right after the last of its producers."""
-        changed = [node for node in self._touched if node in self.nodes]
-        if not changed:
-            return self.nodes
-        added = sorted(node for node in changed if node >= self.base.next_id)
-        order = list(self.nodes)[: len(self.nodes) - len(added)]  # dicts keep their order, so new nodes come last
-        place: dict[NodeId, int] = dict(zip(order, range(len(order)), strict=True))
-        after: dict[NodeId, int] = {}
-        for node in added:
-            makers = [made for tensor in reads(self.nodes[node]) if (made := self.producer(tensor)) is not None]
-            after[node] = max((after.get(made, place.get(made, -1)) for made in makers), default=-1)
-        if added:
-            order = _merged(order, sorted(added, key=after.__getitem__), after)
-            place = dict(zip(order, range(len(order)), strict=True))
-        if not self._sound(changed, place):
-            order = topological(self.nodes, self._index, order)
-        elif not added:
-            return self.nodes
-        return {node: self.nodes[node] for node in order}
-
-    def _sound(self, changed: Iterable[NodeId], place: Mapping[NodeId, int]) -> bool:
-        for node in changed:
-            at = place[node]
-            for tensor in reads(self.nodes[node]):
-                made = self.producer(tensor)
-                if made is not None and place[made] >= at:
-                    return False
-            if any(place[user] <= at for output in self.nodes[node].output for user in self.consumers(output)):
-                return False
-        return True
-
-
-def _merged(kept: list[NodeId], added: list[NodeId], after: Mapping[NodeId, int]) -> list[NodeId]:
-    """`kept` with each added node, in their order, behind the position that `after` names."""
-    result: list[NodeId] = []
-    at = 0
-    for node in added:
-        result += kept[at : after[node] + 1]
-        result.append(node)
-        at = max(at, after[node] + 1)
-    return result + kept[at:]
-
 
 def _fresh(base: str, taken: Callable[[str], bool]) -> str:
     name, number = base, 0
@@ -387,30 +347,3 @@ def _attributes(attributes: Attributes) -> list[AttributeProto]:
     if isinstance(attributes, Mapping):
         return [onnx.helper.make_attribute(key, value) for key, value in attributes.items()]
     return list(attributes)
-
-
-def _named(info: ValueInfoProto, name: str) -> ValueInfoProto:
-    copy = ValueInfoProto()
-    copy.CopyFrom(info)
-    copy.name = name
-    return copy
-
-
-def renamed(record: NodeProto, names: Mapping[str, str], outputs: bool) -> NodeProto:
-    """A copy of a record that reads (and with `outputs` makes) tensors under other names, in its bodies too."""
-    copy = NodeProto()
-    copy.CopyFrom(record)
-    for at, name in enumerate(copy.input):
-        copy.input[at] = names.get(name, name)
-    if outputs:
-        for at, name in enumerate(copy.output):
-            copy.output[at] = names.get(name, name)
-    for _, body in bodies(copy):
-        inner = {name for node in body.node for name in node.output} | {info.name for info in body.input}
-        inner |= {tensor.name for tensor in body.initializer}
-        visible = {old: new for old, new in names.items() if old not in inner}
-        for node in body.node:
-            node.CopyFrom(renamed(node, visible, outputs=False))
-        for info in body.output:
-            info.name = visible.get(info.name, info.name)
-    return copy

@@ -12,9 +12,10 @@ from onnx import AttributeProto, NodeProto, TensorProto, helper
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.constants import constant_value, stored
 from graftwerk.backend.graph.convex import breaking_path, shown
-from graftwerk.backend.graph.edit import Edit, renamed
+from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName, reads
 from graftwerk.backend.graph.index import Index, topological
+from graftwerk.backend.graph.records import renamed
 from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.standin import DOMAIN, INITIALIZER, KEY, drop_unused, make_stand_in, stand_in
 from graftwerk.backend.graph.tensors import Initializer
