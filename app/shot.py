@@ -76,7 +76,7 @@ def _prepare(window: Window, shot: Shot) -> None:
     tab = window.need_tab()
     window.engines.ask_library()
     wait(lambda: bool(window.engines.library or window.engines.missing))
-    wait(lambda: tab.types_known)
+    wait(lambda: tab.inference.known)
     if shot.overlay in ("fusion", "precision"):
         task = window.engines.build()
         wait(lambda: task.over)

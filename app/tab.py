@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from graftwerk.app.jobs import Task
+from graftwerk.app.inference import Inference
 from graftwerk.app.preview import Preview
 from graftwerk.backend.document import Document
 from graftwerk.backend.engines.report import Profile, Report, Verification
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
-from graftwerk.backend.graph.types import TensorType
-from graftwerk.backend.jobs.protocol import Failed, Finished
 from graftwerk.backend.operations.registry import Selection
 from graftwerk.widgets.breadcrumbs import Breadcrumbs
 from graftwerk.widgets.canvas.overlay import NONE
@@ -30,13 +25,6 @@ from graftwerk.widgets.theme import Theme
 
 if TYPE_CHECKING:  # what is imported inside functions here is not needed for the first picture
     from graftwerk.app.window import Window
-    from graftwerk.backend.graph import shapes
-
-#: Waits for a pause in editing before shapes are inferred again, milliseconds.
-INFER_PAUSE = 150
-
-
-Types = tuple[Mapping[str, TensorType], tuple[Problem, ...]]
 
 
 class Tab(QWidget):
@@ -67,13 +55,7 @@ class Tab(QWidget):
         self.engine: Path | None = None
         self._path: list[tuple[str, Graph]] = []
         self._drawn: Graph | None = None
-        self._inferred = -1
-        self._contradictions: tuple[Problem, ...] = ()
-        self._inference: Task | None = None
-        self._infer_timer = QTimer(self)
-        self._infer_timer.setSingleShot(True)
-        self._infer_timer.setInterval(INFER_PAUSE)
-        self._infer_timer.timeout.connect(lambda: self._infer(symbolic=False))
+        self.inference = Inference(document, window.jobs, self.changed.emit, self)
 
         self.canvas = Canvas(self)
         self.breadcrumbs = Breadcrumbs(self)
@@ -113,7 +95,7 @@ class Tab(QWidget):
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is doubtful in the model, and what the last compile refused."""
-        found = self.document.graph.problems + self._contradictions + self.refusals
+        found = self.document.graph.problems + self.inference.problems + self.refusals
         incomplete = self.document.graph.incomplete
         return (*found, Problem(incomplete.text, "", incomplete.hint)) if incomplete else found
 
@@ -212,8 +194,7 @@ class Tab(QWidget):
         if self._path and self._drawn is not graph:
             self._path.clear()
         self._show_graph()
-        if self._inferred != graph.revision:
-            self._infer_timer.start()
+        self.inference.graph_changed()
         self.preview.graph_changed()
 
     def _show_graph(self) -> None:
@@ -242,51 +223,10 @@ class Tab(QWidget):
 
         self.canvas.set_overlay(overlay_for(key, self.graph, self.report, self.profile, theme, stale))
 
-    # Shapes
-
-    @property
-    def types_known(self) -> bool:
-        """Whether shape inference has run, or failed, for the shown revision."""
-        return self._inferred == self.document.graph.revision
-
-    def _infer(self, symbolic: bool) -> None:
-        """First what onnx knows at once, then what takes symbols to find out."""
-        if self._inference is not None and not self._inference.over:
-            self._window.jobs.drop(self._inference)
-        from graftwerk.backend.graph import shapes
-
-        graph = self.document.graph
-
-        def done(outcome: Finished | Failed) -> None:
-            if isinstance(outcome, Finished):
-                take = partial(self._take_types, graph, symbolic)
-                self._window.jobs.compute(partial(_read_types, graph, outcome.result), take)
-            else:
-                self._inferred = graph.revision  # final: the same graph fails again
-                self.changed.emit()
-
-        def prepare(folder: Path) -> shapes.InferShapes:
-            return replace(shapes.prepare(graph, folder), symbolic=symbolic)
-
-        self._inference = self._window.jobs.submit(f"Infer shapes of {self.title}", prepare, done, listed=False)
-
-    def _take_types(self, graph: Graph, symbolic: bool, ready: Future[Types]) -> None:
-        if graph.revision != self.document.graph.revision:
-            return
-        types, self._contradictions = ready.result()
-        self._inferred = graph.revision if symbolic else -1
-        self.document.set_types(graph, types)
-        if not symbolic:
-            self._infer_timer.stop()
-            self._infer(symbolic=True)
-
     def shut(self) -> None:
         """Stops what runs for this tab; to be called before it goes."""
-        self._infer_timer.stop()
         self.document.listeners.clear()
-        if self._inference is not None and not self._inference.over:
-            self._window.jobs.drop(self._inference)
-        self._inference = None
+        self.inference.stop()
 
     # Scopes
 
@@ -299,9 +239,3 @@ class Tab(QWidget):
     def expand_all(self) -> None:
         self.canvas.set_collapsed(frozenset())
 
-
-def _read_types(graph: Graph, result: Mapping[str, Any]) -> Types:
-    from graftwerk.backend.graph import shapes
-
-    types = shapes.read(result)
-    return types, tuple(shapes.contradictions(graph, types))

@@ -69,13 +69,13 @@ def _do(window: Window, out: Path, model: Path) -> None:
     window.show()
     window.engines.ask_library()
     wait(lambda: bool(window.engines.library or window.engines.missing))
-    wait(lambda: tab.types_known)
+    wait(lambda: tab.inference.known)
     _tell("open", f"{model} ({len(tab.document.graph.nodes)} nodes)")
     save(window, out / "1-opened.png")
 
     for step in quantize_layers(tab.document.graph, model):
         tab.document.apply(step)
-    wait(lambda: tab.types_known)
+    wait(lambda: tab.inference.known)
     _tell("edit", f"{len(tab.document.recipe.steps)} layers quantized")
     edited = out / f"{model.stem}_int8.onnx"
     tab.document.save(edited)

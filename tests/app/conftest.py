@@ -47,7 +47,7 @@ def open_model(window: Window) -> Open:
         tab = window.tab
         assert tab is not None
         assert tab.document.path == path
-        wait_until(lambda: tab.types_known)
+        wait_until(lambda: tab.inference.known)
         return tab
 
     return opened

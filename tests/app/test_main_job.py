@@ -212,7 +212,7 @@ def test_the_preview_follows_each_edit_and_the_latest_wins(window: Window, digit
         tab.document.redo()
         revisions.append(tab.graph.revision)
     wait_until(lambda: tab.report_revision == tab.graph.revision and not tab.preview.busy)
-    wait_until(lambda: tab.types_known)
+    wait_until(lambda: tab.inference.known)
     assert seen == [tab.graph.revision]
     assert tab.report is not None
     assert all(tab.report.nodes[ref].precision == "INT8" for ref in refs)
@@ -253,6 +253,6 @@ def test_inference_of_shapes_does_not_compile_again(window: Window, digits: Tab)
     wait_until(lambda: tab.report_revision == tab.graph.revision)
     started = QSignalSpy(window.jobs.changed)
     tab.document.apply(first_quantization(tab))
-    wait_until(lambda: tab.report_revision == tab.graph.revision and tab.types_known and not tab.preview.busy)
+    wait_until(lambda: tab.report_revision == tab.graph.revision and tab.inference.known and not tab.preview.busy)
     tasks = {id(started.at(at)[0]): started.at(at)[0] for at in range(started.count())}
     assert sum(task.view.title.startswith("Preview") for task in tasks.values()) == 1
