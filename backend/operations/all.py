@@ -1,16 +1,15 @@
-"""Importing this registers every operation that comes with the program."""
+"""Importing this registers every operation that comes with the program: those of all files in this folder."""
 
 from __future__ import annotations
 
-import graftwerk.backend.operations.attributes
-import graftwerk.backend.operations.delete
-import graftwerk.backend.operations.fold
-import graftwerk.backend.operations.insert
-import graftwerk.backend.operations.interface
-import graftwerk.backend.operations.plugin
-import graftwerk.backend.operations.qdq_insert
-import graftwerk.backend.operations.qdq_move
-import graftwerk.backend.operations.qdq_remove
-import graftwerk.backend.operations.rename
-import graftwerk.backend.operations.rewire
-import graftwerk.backend.operations.unused  # noqa: F401
+from importlib import import_module
+from pkgutil import iter_modules
+
+import graftwerk.backend.operations as folder
+
+#: Registers nothing, and imports this file.
+_JOB = "in_job"
+
+for _found in sorted(module.name for module in iter_modules(folder.__path__)):
+    if _found not in (_JOB, __name__.rpartition(".")[2]):
+        import_module(f"{folder.__name__}.{_found}")
