@@ -43,7 +43,7 @@ class Inspector(QWidget):
         self._selection = Selection()
         self._page = Page("")
         self.loader = WeightLoader(self)
-        self.loader.loaded.connect(lambda weight, found: self.rows.update_lines(self._lines()))
+        self.loader.loaded.connect(self._on_loaded)
         self.title = ElidedLabel()
         self.title.setProperty("role", "title")
         self.about = QToolButton()
@@ -144,6 +144,9 @@ class Inspector(QWidget):
                 lines += self._weight_lines(section.weight)
             lines += section.rows
         return lines
+
+    def _on_loaded(self) -> None:
+        self.rows.update_lines(self._lines())
 
     def _weight_lines(self, weight: Initializer) -> list[Line]:
         found = self.loader.known(weight)
