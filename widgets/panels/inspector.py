@@ -219,10 +219,9 @@ def typed_value(attribute: AttributeProto, text: str) -> Any:
         return text
     if attribute.type == AttributeProto.STRINGS and not text.startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
-    if attribute.type in (AttributeProto.INTS, AttributeProto.FLOATS) and not text.startswith("["):
-        text = f"[{text}]"
+    is_list = attribute.type in (AttributeProto.INTS, AttributeProto.FLOATS)
     try:
-        return json.loads(text)
+        return json.loads(f"[{text}]" if is_list and not text.startswith("[") else text)
     except json.JSONDecodeError:
         return text
 

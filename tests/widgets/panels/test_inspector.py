@@ -251,7 +251,7 @@ def test_values_are_copied(inspector: Inspector, digits: Graph) -> None:
 
 
 @pytest.mark.parametrize(("value", "text", "typed"), [
-    ([1, 1], "2, 3", [2, 3]), ([1, 1], "[2,3]", [2, 3]), ([1], "x", "[x]"), (3, "4", 4), (0.5, "1e-3", 0.001),
+    ([1, 1], "2, 3", [2, 3]), ([1, 1], "[2,3]", [2, 3]), ([1], "x", "x"), (3, "4", 4), (0.5, "1e-3", 0.001),
     ("a", "SAME", "SAME"), (["a"], "b, c", ["b", "c"]), (1, "FP16", "FP16"),
 ])  # fmt: skip
 def test_attributes_are_typed_without_brackets_and_quotes(value: object, text: str, typed: object) -> None:
