@@ -196,6 +196,7 @@ class LayerTable(QWidget):
         self._select([at for at, layer in enumerate(self.model.layers) if layer.name in wanted])
         rows = self.table.selectionModel().selectedRows()
         if rows:
+            self.table.executeDelayedItemsLayout()  # else it would scroll in the rows that were shown before
             self.table.scrollTo(min(rows, key=QModelIndex.row), QAbstractItemView.ScrollHint.EnsureVisible)
 
     def _primary(self, chosen: Sequence[int]) -> set[str]:

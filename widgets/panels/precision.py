@@ -41,8 +41,8 @@ class PrecisionPanel(QWidget):
         self._by_precision: StackedBars | None = None
         self._by_request: StackedBars | None = None
         self._header = DetailLabel()
-        self._switch = Switch((("layers", "Layers"), ("time", "Time")))
-        self._switch.chosen.connect(lambda _: self._fill())
+        self.switch = Switch((("layers", "Layers"), ("time", "Time")))
+        self.switch.chosen.connect(lambda _: self._fill())
         self._asked_note = note(NOTHING_ASKED)
         self._asked_note.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._lay_out()
@@ -53,7 +53,7 @@ class PrecisionPanel(QWidget):
         titles = QHBoxLayout()
         titles.setSpacing(10)
         titles.addWidget(left)
-        titles.addWidget(self._switch)
+        titles.addWidget(self.switch)
         titles.addStretch()
         for label in (left, right):
             label.setProperty("role", "section")
@@ -120,10 +120,10 @@ class PrecisionPanel(QWidget):
         self._stack.setCurrentWidget(self._page if report is not None else self._empty)
         if report is not None:
             self._header.set_texts(report_lines(report, bool(self._times)), "\n".join(report.warnings))
-        self._switch.buttons["time"].setEnabled(bool(self._times))
-        self._switch.buttons["time"].setToolTip("" if self._times else NO_TIMES)
+        self.switch.buttons["time"].setEnabled(bool(self._times))
+        self.switch.buttons["time"].setToolTip("" if self._times else NO_TIMES)
         if not self._times:
-            self._switch.choose("layers")
+            self.switch.choose("layers")
         self._need_charts()
         self._fill()
 
@@ -131,7 +131,7 @@ class PrecisionPanel(QWidget):
         charts = self.charts
         if charts is None or self._report is None:
             return
-        charts[0].set_rows(self._time_rows() if self._switch.current == "time" else self._count_rows())
+        charts[0].set_rows(self._time_rows() if self.switch.current == "time" else self._count_rows())
         charts[1].set_rows(self._request_rows())
         charts[1].setVisible(bool(self._outcomes))
         self._asked_note.setVisible(not self._outcomes)

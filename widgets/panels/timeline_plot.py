@@ -22,6 +22,8 @@ from graftwerk.widgets.theme import LIGHT, Theme
 LEAST_PITCH, GREATEST_PITCH = 15.0, 36.0
 #: Bars narrower than this many pixels are merged.
 LEAST_WIDTH = 3.0
+#: Least width of an outline.
+_MARK = 3.0
 _GAP, _RADIUS, _FEW = 1.0, 2.0, 1500
 _NONE = np.empty(0, np.int32)
 
@@ -73,7 +75,7 @@ class BarsItem(pg.GraphicsObject):  # type: ignore[misc]
         painter.translate(area.left(), area.top() - top * pitch)
         self._paint_strips(painter, seen, pitch, area.width())
         self._paint_wide(painter, bars, seen, pitch, ratio)
-        self._paint_marks(painter, bars, begin, area.width() / max(end - begin, 1e-12), pitch)
+        self._paint_marks(painter, bars, begin, end, area.width() / max(end - begin, 1e-12), pitch)
         painter.restore()
 
     def _look(self, bars: Bars, begin: float, end: float, width: int, ratio: float) -> Seen:
@@ -114,26 +116,35 @@ class BarsItem(pg.GraphicsObject):  # type: ignore[misc]
             else:
                 painter.drawRects(rects)
 
-    def _paint_marks(self, painter: QPainter, bars: Bars, begin: float, scale: float, pitch: float) -> None:
+    def _paint_marks(
+        self, painter: QPainter, bars: Bars, begin: float, end: float, scale: float, pitch: float
+    ) -> None:
+        """Outlines chosen bars and the one pointed at. Marks on the same few pixels are one mark."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for bar in [*self.chosen.tolist(), *([self.hovered] if self.hovered >= 0 else [])]:
-            one = max(round((float(bars.start[bar]) - begin) * scale), -10)
-            other = min(round((float(bars.start[bar] + bars.length[bar]) - begin) * scale) - _GAP, 1e5)
-            rect = bar_rect(int(bars.row[bar]), one, max(other, one + 3), pitch)
-            if bar in self.chosen:
-                # The bar may have the accent's colour itself: a line of the background keeps the two apart.
-                _outline(painter, rect.adjusted(-1, -1, 1, 1), self.theme.surface, 4.0)
-                _outline(painter, rect.adjusted(-1.5, -1.5, 1.5, 1.5), self.theme.edge_strong, 2.0)
-            else:
-                _outline(painter, rect.adjusted(-0.5, -0.5, 0.5, 0.5), self.theme.text, 1.0)
+        seen = self.chosen[np.isin(self.chosen, bars.between(begin, end))]
+        _, first = np.unique(
+            bars.row[seen] * 1e6 + np.floor((bars.start[seen] - begin) * scale / _MARK), return_index=True
+        )
+        rects = [self._mark(bars, int(bar), begin, scale, pitch) for bar in seen[first]]
+        # The bar may have the accent's colour itself: a line of the background keeps the two apart.
+        _outline(painter, [rect.adjusted(-1, -1, 1, 1) for rect in rects], self.theme.surface, 4.0)
+        _outline(painter, [rect.adjusted(-1.5, -1.5, 1.5, 1.5) for rect in rects], self.theme.edge_strong, 2.0)
+        if self.hovered >= 0 and self.hovered not in self.chosen:
+            rect = self._mark(bars, self.hovered, begin, scale, pitch)
+            _outline(painter, [rect.adjusted(-0.5, -0.5, 0.5, 0.5)], self.theme.text, 1.0)
+
+    def _mark(self, bars: Bars, bar: int, begin: float, scale: float, pitch: float) -> QRectF:
+        one = max(round((float(bars.start[bar]) - begin) * scale), -10)
+        other = min(round((float(bars.start[bar] + bars.length[bar]) - begin) * scale) - _GAP, 1e5)
+        return bar_rect(int(bars.row[bar]), one, max(other, one + _MARK), pitch)
 
 
-def _outline(painter: QPainter, rect: QRectF, color: str, width: float) -> None:
+def _outline(painter: QPainter, rects: list[QRectF], color: str, width: float) -> None:
     pen = QPen(QColor(color), width)
     pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
     painter.setPen(pen)
-    painter.drawRect(rect)
+    painter.drawRects(rects)
 
 
 def bar_rect(row: int, left: float, right: float, pitch: float) -> QRectF:

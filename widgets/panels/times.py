@@ -52,7 +52,6 @@ class TimesPanel(QWidget):
         self.switch.chosen.connect(self._on_switch)
         self.all_nodes.clicked.connect(lambda: self._show_kind(""))
         self.list.clicked.connect(self._on_click)
-        self.list.activated.connect(self._on_click)
         self.set_profile(None)
 
     def _lay_out(self) -> None:

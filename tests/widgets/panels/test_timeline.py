@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -142,6 +143,18 @@ def test_a_selected_node_is_outlined_in_all_rows(timeline: Timeline, qtbot: QtBo
     assert count[1] > count[0] + 20
     timeline.set_selection(())
     assert not len(plot.item.chosen)
+
+
+def test_selecting_all_of_a_large_profile_stays_quick(timeline: Timeline, qtbot: QtBot) -> None:
+    """100,000 outlines one by one take seconds; they fall on the same pixels."""
+    times = tuple(1e-3 for _ in range(20))
+    layers = [NodeTime(str(at), "Conv", times, tuple(at * 1e-3 for _ in range(20)), (str(at),)) for at in range(5000)]
+    plot = show(timeline, profile_of(*layers, iterations=20), qtbot)
+    timeline.set_selection([str(at) for at in range(5000)])
+    assert len(plot.item.chosen) == 100_000
+    begin = perf_counter()
+    plot.grab()
+    assert perf_counter() - begin < 1.0
 
 
 def test_a_selection_outlives_another_profile(timeline: Timeline) -> None:
