@@ -10,19 +10,22 @@ from PySide6.QtWidgets import QDockWidget, QMenu, QTabWidget, QWidget
 
 from graftwerk.app.tab import Tab
 from graftwerk.backend.operations.registry import Selection
-from graftwerk.widgets.panels.history import History
-from graftwerk.widgets.panels.inspector import Inspector
-from graftwerk.widgets.panels.jobs import JobsPanel
-from graftwerk.widgets.panels.layers import LayerTable
-from graftwerk.widgets.panels.outline import Outline
-from graftwerk.widgets.panels.precision import PrecisionPanel
-from graftwerk.widgets.panels.problems import Problems
-from graftwerk.widgets.panels.timeline import Timeline
-from graftwerk.widgets.panels.times import TimesPanel
 from graftwerk.widgets.theme import Theme
 
 if TYPE_CHECKING:
     from graftwerk.app.window import Window
+    from graftwerk.widgets.panels.history import History
+    from graftwerk.widgets.panels.inspector import Inspector
+    from graftwerk.widgets.panels.jobs import JobsPanel
+    from graftwerk.widgets.panels.layers import LayerTable
+    from graftwerk.widgets.panels.outline import Outline
+    from graftwerk.widgets.panels.precision import PrecisionPanel
+    from graftwerk.widgets.panels.problems import Problems
+    from graftwerk.widgets.panels.timeline import Timeline
+    from graftwerk.widgets.panels.times import TimesPanel
+
+    Panel = (Outline | History | Inspector | Timeline | TimesPanel | LayerTable | PrecisionPanel | Problems
+             | JobsPanel)  # fmt: skip
 
 _LEFT, _RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 _BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
@@ -32,8 +35,29 @@ _GRIP = 5
 _LAYOUT_VERSION = 1
 
 
+#: Every dock by the key of its panel, with its title and where it stands at first.
+_PLACES = (
+    ("outline", "Outline", _LEFT), ("recipe", "Recipe", _LEFT), ("inspector", "Inspector", _RIGHT),
+    ("timeline", "Timeline", _BOTTOM), ("times", "Times", _BOTTOM), ("layers", "Layers", _BOTTOM),
+    ("precision", "Precision", _BOTTOM), ("problems", "Problems", _BOTTOM), ("jobs", "Jobs", _BOTTOM),
+)  # fmt: skip
+
+
 class Docks:
-    """Makes the panels, connects them to the window's one selection, and shows the current tab in them."""
+    """Makes the panels, connects them to the window's one selection, and shows the current tab in them.
+
+    The docks stand where they belong at once; `complete` fills them, after the first picture of the graph.
+    """
+
+    outline: Outline
+    history: History
+    inspector: Inspector
+    timeline: Timeline
+    times: TimesPanel
+    layers: LayerTable
+    precision: PrecisionPanel
+    problems: Problems
+    jobs: JobsPanel
 
     def __init__(self, window: Window) -> None:
         self.window = window
@@ -41,35 +65,46 @@ class Docks:
         window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         window.setCorner(Qt.Corner.BottomLeftCorner, _LEFT)
         window.setCorner(Qt.Corner.BottomRightCorner, _RIGHT)
-        self.outline = Outline()
-        self.history = History()
-        self.inspector = Inspector()
-        self.timeline = Timeline()
-        self.times = TimesPanel()
-        self.layers = LayerTable()
-        self.precision = PrecisionPanel()
-        self.problems = Problems()
-        self.jobs = JobsPanel()
         self._docks: dict[str, QDockWidget] = {}
+        self._panels: dict[str, Panel] = {}
         self._title_timer = QTimer(window)
         self._title_timer.setSingleShot(True)
         self._title_timer.timeout.connect(self._show_titles)
         self._stale: set[str] = set()
-        for key, title, panel, area in (
-            ("outline", "Outline", self.outline, _LEFT), ("recipe", "Recipe", self.history, _LEFT),
-            ("inspector", "Inspector", self.inspector, _RIGHT), ("timeline", "Timeline", self.timeline, _BOTTOM),
-            ("times", "Times", self.times, _BOTTOM), ("layers", "Layers", self.layers, _BOTTOM),
-            ("precision", "Precision", self.precision, _BOTTOM), ("problems", "Problems", self.problems, _BOTTOM),
-            ("jobs", "Jobs", self.jobs, _BOTTOM),
-        ):  # fmt: skip
-            self._add(key, title, panel, area)
+        for key, title, area in _PLACES:
+            self._add(key, title, area)
         self.reset()
-        self._connect()
 
-    def _add(self, key: str, title: str, panel: QWidget, area: Qt.DockWidgetArea) -> None:
+    def complete(self) -> None:
+        """Makes the panels and shows the current tab in them."""
+        from graftwerk.widgets.panels.history import History
+        from graftwerk.widgets.panels.inspector import Inspector
+        from graftwerk.widgets.panels.jobs import JobsPanel
+        from graftwerk.widgets.panels.layers import LayerTable
+        from graftwerk.widgets.panels.outline import Outline
+        from graftwerk.widgets.panels.precision import PrecisionPanel
+        from graftwerk.widgets.panels.problems import Problems
+        from graftwerk.widgets.panels.timeline import Timeline
+        from graftwerk.widgets.panels.times import TimesPanel
+
+        self.outline, self.history, self.inspector = Outline(), History(), Inspector()
+        self.timeline, self.times, self.layers = Timeline(), TimesPanel(), LayerTable()
+        self.precision, self.problems, self.jobs = PrecisionPanel(), Problems(), JobsPanel()
+        self._panels = {
+            "outline": self.outline, "recipe": self.history, "inspector": self.inspector, "timeline": self.timeline,
+            "times": self.times, "layers": self.layers, "precision": self.precision, "problems": self.problems,
+            "jobs": self.jobs,
+        }  # fmt: skip
+        self.set_theme(self.window.theme)
+        for key, panel in self._panels.items():
+            self._docks[key].setWidget(panel)
+        self._connect()
+        self.show_tab(self.window.tab)
+
+    def _add(self, key: str, title: str, area: Qt.DockWidgetArea) -> None:
         dock = QDockWidget(title, self.window)
         dock.setObjectName(key)
-        dock.setWidget(panel)
+        dock.setWidget(QWidget(dock))
         self._docks[key] = dock
         self.window.addDockWidget(area, dock)
         dock.visibilityChanged.connect(lambda visible: self._catch_up(key) if visible else None)
@@ -104,6 +139,8 @@ class Docks:
 
     def show_tab(self, tab: Tab | None) -> None:
         """Gives the panels what a tab holds now; hidden ones get it when they are shown."""
+        if not self._panels:
+            return
         self._stale = set(self._docks)
         for key, dock in self._docks.items():
             if dock.isVisible() and not dock.visibleRegion().isEmpty():
@@ -137,7 +174,7 @@ class Docks:
 
     def show_selection(self, tab: Tab) -> None:
         """Shows the tab's selection in all panels that are up to date; the others get it with their content."""
-        for key in self._docks.keys() - self._stale:
+        for key in self._panels.keys() - self._stale:
             self._show_selected(key, tab)
 
     def _show_selected(self, key: str, tab: Tab) -> None:
@@ -177,8 +214,7 @@ class Docks:
                 self.window.jobs.cancel(task)
 
     def set_theme(self, theme: Theme) -> None:
-        for panel in (self.outline, self.history, self.inspector, self.timeline, self.times, self.layers,
-                      self.precision, self.problems, self.jobs):  # fmt: skip
+        for panel in self._panels.values():
             panel.set_theme(theme)
 
     # Layout

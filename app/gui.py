@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtWidgets import QApplication, QWidget
 
 from graftwerk.app.settings import Settings
 from graftwerk.app.window import Window
@@ -26,16 +27,38 @@ def make_application() -> QApplication:
     return application
 
 
+class FirstPaint(QObject):
+    """Calls `then` once a widget has been painted with all that is in it."""
+
+    def __init__(self, widget: QWidget, then: Callable[[], object]) -> None:
+        super().__init__(widget)
+        self._then = then
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Paint:
+            watched.removeEventFilter(self)
+            QTimer.singleShot(0, self._then)  # the children are painted before the next event
+        return False
+
+
 def run(arguments: Sequence[str]) -> int:
     """Opens the window on the given models and runs until it is closed."""
     application = make_application()
-    window = Window(Settings())
+    window = Window(Settings(), complete=False)
     sys.excepthook = window.report_defect
     signal.signal(signal.SIGINT, lambda *_: window.close())
     wake = QTimer()
     wake.timeout.connect(lambda: None)  # lets Python see a Ctrl+C while Qt waits
     wake.start(500)
+
+    def complete() -> None:
+        window.complete()
+        window.engines.ask_library()
+        gc.freeze()  # what is there now stays: a collection need not walk through it
+        gc.enable()
+
+    FirstPaint(window, complete)
     window.files.open(Path(name) for name in arguments)
     window.show()
-    QTimer.singleShot(0, window.engines.ask_library)
     return int(application.exec())

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 a Fault (one line and a
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             from graftwerk.app.commands import command
 
             return command(arguments)
+        gc.disable()  # nothing is garbage before the first picture; `run` turns collection on after it
         from graftwerk.app.gui import run
 
         return run(arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,6 @@ from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QMessageBox, QStackedWidget, QTabWidget
 
-import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.app.actions import Action, operation_actions, standard_actions
 from graftwerk.app.docks import Docks
 from graftwerk.app.edit_control import EditControl
@@ -31,13 +30,18 @@ from graftwerk.backend.fault import Fault
 from graftwerk.widgets.icons import app_icon
 from graftwerk.widgets.theme import DARK, LIGHT, Theme, apply_theme
 
-_FIRST_MENUS, _LAST_MENUS = ("File", "Edit", "Select", "View"), ("Engine", "Help")
+#: The menu bar; another family of operations gets a menu of its own, before Engine.
+_MENUS = ("File", "Edit", "Select", "View", "Model", "Interface", "Plugin", "Quantize", "Engine", "Help")
 
 
 class Window(QMainWindow):
-    """Ties documents, jobs and panels together. What it can do are the actions of `app.actions`."""
+    """Ties documents, jobs and panels together. What it can do are the actions of `app.actions`.
 
-    def __init__(self, settings: Settings) -> None:
+    With `complete` False, what the first picture of a graph can do without is left to a later call of `complete`: the
+    contents of panels and menus. Nothing moves then.
+    """
+
+    def __init__(self, settings: Settings, complete: bool = True) -> None:
         super().__init__()
         self.settings = settings
         self.theme: Theme = DARK if settings.dark else LIGHT
@@ -62,9 +66,9 @@ class Window(QMainWindow):
         self.setCentralWidget(self._stack)
         self._actions: dict[str, Action] = {}
         self.actions_by_id: dict[str, QAction] = {}
-        self._make_actions()
+        self._make_actions(standard_actions())
         self.docks = Docks(self)
-        self._make_menus()
+        self._menus = {title: self.menuBar().addMenu(title) for title in _MENUS}
         self.toolbar = ToolBar(self)
         self.addToolBar(self.toolbar)
         self.status = StatusLine(self)
@@ -72,6 +76,18 @@ class Window(QMainWindow):
         self._tabs.tabCloseRequested.connect(self._close_at)
         self.set_theme(self.theme)
         self.docks.restore()
+        if complete:
+            self.complete()
+        else:
+            self.refresh()
+
+    def complete(self) -> None:
+        """Makes what the window was shown without."""
+        import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
+
+        self._make_actions(operation_actions())
+        self._fill_menus()
+        self.docks.complete()
         self.refresh()
 
     # Tabs
@@ -192,8 +208,8 @@ class Window(QMainWindow):
 
     # Actions
 
-    def _make_actions(self) -> None:
-        for action in (*standard_actions(), *operation_actions()):
+    def _make_actions(self, actions: Iterable[Action]) -> None:
+        for action in actions:
             made = QAction(action.title, self)
             made.setCheckable(action.checked is not None)
             if action.shortcut:
@@ -223,10 +239,12 @@ class Window(QMainWindow):
         if action.checked is not None:
             made.setChecked(action.checked(self))
 
-    def _make_menus(self) -> None:
-        families = (action.menu for action in self._actions.values() if action.menu not in _LAST_MENUS)
-        for title in dict.fromkeys([*_FIRST_MENUS, *families, *_LAST_MENUS]):
-            menu = self.menuBar().addMenu(title)
+    def _fill_menus(self) -> None:
+        for action in self._actions.values():
+            if action.menu and action.menu not in self._menus:
+                self._menus[action.menu] = made = QMenu(action.menu, self)
+                self.menuBar().insertMenu(self._menus["Engine"].menuAction(), made)
+        for title, menu in self._menus.items():
             menu.setToolTipsVisible(True)
             self._fill_menu(menu, [action for action in self._actions.values() if action.menu == title])
             if title == "View":
