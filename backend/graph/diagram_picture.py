@@ -54,6 +54,12 @@ class Frame:
         return Frame(self.left - by, self.top - by, self.right + by, self.bottom + by)
 
 
+    def within(self, other: Frame) -> Frame:
+        """What both have in common; without extent where that is nothing."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        return Frame(left, top, max(left, min(self.right, other.right)), max(top, min(self.bottom, other.bottom)))
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """Boxes by their edges `left` … `bottom`, (B,); `moved` are the boxes that the user has put elsewhere."""

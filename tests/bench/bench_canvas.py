@@ -11,6 +11,7 @@ from time import perf_counter
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
+from onnx import TensorProto, helper
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import (
@@ -23,6 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from graftwerk.backend.graph.decode import decode
 from graftwerk.backend.graph.diagram_build import build
 from graftwerk.backend.graph.diagram_picture import Picture
 from graftwerk.backend.graph.diff import diff
@@ -34,7 +36,7 @@ from graftwerk.widgets.theme import LIGHT
 from tests.bench.rows import Row, model
 
 FRAMES, WIDTH, HEIGHT = 120, 1400, 900
-#: How the whole of a graph is seen: at its true proportions it is a thin line, which would flatter both.
+#: A language model as a whole is a thin line, so it is looked at from nearer too.
 ZOOMS = (0.002, 0.02, 0.1, 0.17, 0.3, 0.5, 1.0)
 
 
@@ -52,6 +54,9 @@ def main() -> list[Row]:
             canvas.set_zoom(zoom)
             rows.append(Row(f"panning {name} at {zoom:.1%}, p95", 1000 * _panned(canvas), "ms", bound=16.6))
         rows.append(Row(f"edit, picture and undo, {name}", 1000 * _edited(graph), "ms", bound=100))
+    canvas = _canvas(_wide(50_000, 320))
+    rows.append(Row("panning 50,000 nodes in 320 chains, whole graph in view, p95", 1000 * _panned(canvas), "ms",
+                    bound=16.6))
     rows += _against_scene(load(model("llm10k")))
     application.processEvents()
     return rows
@@ -67,6 +72,23 @@ def _against_scene(graph: Graph) -> list[Row]:
                     1000 * _p95(view, lambda step: _pan_peer(view, step)), bound=0.2))
     rows.append(Row("edit, picture and undo, llm10k", 1000 * _edited(graph), "ms", bound=30))
     return rows
+
+
+def _wide(nodes: int, chains: int) -> Graph:
+    """Chains side by side between one input and one output: as a whole they fill the view."""
+    made = []
+    ends = []
+    for chain in range(chains):
+        last = "x"
+        for at in range(nodes // chains - 1):
+            made.append(helper.make_node(("Relu", "MatMul", "Add")[at % 3], [last] * (1 + (at % 3 > 0)),
+                                         [f"t{chain}_{at}"]))
+            last = made[-1].output[0]
+        ends.append(last)
+    made.append(helper.make_node("Concat", ends, ["y"], axis=0))
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 4]) for name in "xy"]
+    model = helper.make_model(helper.make_graph(made, "wide", infos[:1], infos[1:]))
+    return decode(model.SerializeToString(), None, None)
 
 
 def _canvas(graph: Graph) -> Canvas:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 
-from graftwerk.backend.graph.diagram import FAMILY_NAMES
+from graftwerk.backend.graph.diagram import FAMILY_NAMES, Kind
 from graftwerk.backend.graph.diagram_picture import Frame, Picture
 from graftwerk.backend.graph.families import FAMILIES
 from graftwerk.widgets.canvas.camera import Camera
@@ -23,9 +24,10 @@ def legend_lines(picture: Picture, look: Look) -> list[LegendLine]:
     """The overlay's own, or the families that occur in the graph."""
     if look.overlay.legend or look.overlay.colors:
         return list(look.overlay.legend)
-    present = set(picture.diagram.family[picture.diagram.kind == 0].tolist())
+    diagram = picture.diagram
+    present = np.bincount(diagram.family[diagram.kind == Kind.NODE], minlength=len(FAMILY_NAMES)).tolist()
     return [LegendLine(look.theme.family(name), FAMILIES[name])
-            for number, name in enumerate(FAMILY_NAMES) if number in present]
+            for name, count in zip(FAMILY_NAMES, present, strict=True) if count]
 
 
 class Furniture:

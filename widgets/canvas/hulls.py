@@ -149,6 +149,9 @@ class Hulls:
         picture = self.picture
         frame = Frame(float(picture.left[box]), float(picture.top[box]), float(picture.right[box]),
                       float(picture.bottom[box]))
+        wide = widened(Frame(frame.left - SIDE, frame.top - ABOVE, frame.right + SIDE, frame.bottom + BELOW))
+        if self._free(wide, own):
+            return _rect(wide)
         for share in (1.0, 0.5, 0.2):
             grown = Frame(frame.left - SIDE * share, frame.top - ABOVE * share, frame.right + SIDE * share,
                           frame.bottom + BELOW * share)

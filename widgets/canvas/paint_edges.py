@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter
@@ -10,11 +12,11 @@ from graftwerk.backend.graph.diagram import Kind
 from graftwerk.backend.graph.diagram_picture import STUB, Floats, Frame, Ints, Picture
 from graftwerk.widgets.canvas.captions import Captions
 from graftwerk.widgets.canvas.look import Look, color, pen
-from graftwerk.widgets.canvas.primitives import STRAIGHT, curves
+from graftwerk.widgets.canvas.primitives import STRAIGHT, beginnings, curves
 
 WIDTH, STRONG = 1.4, 2.4
-#: A stroked path costs more than in proportion to its length: so many curves are stroked at a time.
-BATCH = 6
+#: A stroked path costs more than in proportion to its length: so many edges are stroked at a time.
+BATCH = 5
 ARROW = 4.0
 #: From a port down to the type beside its edge: below the border of a hull.
 LABEL_DROP = 12.0
@@ -28,8 +30,7 @@ def paint_edges(painter: QPainter, picture: Picture, look: Look, frame: Frame, f
     painter.setBrush(Qt.BrushStyle.NoBrush)
     if fine:
         painter.setPen(pen(look.theme.edge, WIDTH))
-        for start in range(0, len(segments), BATCH):
-            painter.drawPath(curves(segments[start : start + BATCH]))
+        _stroke(painter, segments)
     elif len(segments):
         painter.setPen(pen(look.theme.edge, 0.0))
         painter.drawPath(curves(segments))
@@ -44,8 +45,14 @@ def _paint_strong(painter: QPainter, picture: Picture, look: Look, visible: Ints
         return
     chosen = segments[np.isin(picture.segment_edge[visible], list(strong))]
     painter.setPen(pen(look.theme.edge_strong, STRONG, cosmetic=True))
-    for start in range(0, len(chosen), BATCH):
-        painter.drawPath(curves(chosen[start : start + BATCH]))
+    _stroke(painter, chosen)
+
+
+def _stroke(painter: QPainter, segments: Floats) -> None:
+    """Draws few edges at a time, and each whole, so that no seam shows between its parts."""
+    cuts = [*np.flatnonzero(beginnings(segments))[::BATCH].tolist(), len(segments)]
+    for start, end in pairwise(cuts):
+        painter.drawPath(curves(segments[start:end]))
 
 
 def _clipped(segments: Floats, frame: Frame) -> Floats:

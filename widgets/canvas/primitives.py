@@ -48,27 +48,38 @@ class Pool(Generic[Shape]):
         self._shapes += [shiboken6.wrapInstance(address, self._shape) for address in addresses]  # type: ignore[misc]
 
 
+def beginnings(segments: Floats) -> NDArray[np.bool_]:
+    """Which segments don't begin where the one before them ends, (S,)."""
+    begins = np.ones(len(segments), np.bool_)
+    begins[1:] = (segments[1:, :2] != segments[:-1, 2:]).any(axis=1)
+    return begins
+
+
 def curves(segments: Floats) -> QPainterPath:
-    """A path of separate curves, one per segment (S, 4): cubics that are vertical at both ends, where they lean.
+    """A path of curves, one per segment (S, 4): cubics that are vertical at both ends, where they lean. A segment that
+    begins where the one before it ends is joined to it.
 
     Written in the form that QPainterPath is read from a stream in, which is documented under "Serializing Qt Data
     Types" and takes 0.1 µs a point.
     """
     lean = np.abs(segments[:, 0] - segments[:, 2]) > STRAIGHT
-    size = np.where(lean, 4, 2)
+    begins = beginnings(segments)
+    size = np.where(lean, 3, 1) + begins
     first = np.cumsum(size) - size
     count = int(size.sum())
     elements = np.zeros(count, _ELEMENT)
-    elements["type"][first] = _MOVE
-    elements["x"][first], elements["y"][first] = segments[:, 0], segments[:, 1]
+    moves = first[begins]
+    elements["type"][moves] = _MOVE
+    elements["x"][moves], elements["y"][moves] = segments[begins, 0], segments[begins, 1]
+    first = first + begins
     line, bent = first[~lean], first[lean]
-    elements["type"][line + 1] = _LINE
-    elements["type"][bent + 1] = _CURVE
-    elements["type"][bent + 2] = elements["type"][bent + 3] = _CURVE_DATA
+    elements["type"][line] = _LINE
+    elements["type"][bent] = _CURVE
+    elements["type"][bent + 1] = elements["type"][bent + 2] = _CURVE_DATA
     high = (segments[lean, 3] - segments[lean, 1]) * BEND
     for at, x, y in (
-        (line + 1, segments[~lean, 2], segments[~lean, 3]), (bent + 1, segments[lean, 0], segments[lean, 1] + high),
-        (bent + 2, segments[lean, 2], segments[lean, 3] - high), (bent + 3, segments[lean, 2], segments[lean, 3]),
+        (line, segments[~lean, 2], segments[~lean, 3]), (bent, segments[lean, 0], segments[lean, 1] + high),
+        (bent + 1, segments[lean, 2], segments[lean, 3] - high), (bent + 2, segments[lean, 2], segments[lean, 3]),
     ):  # fmt: skip
         elements["x"][at], elements["y"][at] = x, y
     head, tail = np.array([count], ">i4").tobytes(), np.zeros(2, ">i4").tobytes()

@@ -59,7 +59,7 @@ class ScenePainter:
         boxes = picture.boxes_in(frame.grown(30.0))
         if zoom < MIDDLE or (limits and len(boxes) > MOST_MIDDLE):
             scale = zoom * painter.device().devicePixelRatioF()
-            self._far.paint(painter, picture, self.colors, look.theme, frame, scale)
+            self._far.paint(painter, picture, self.colors, look.theme, frame, scale, sheets=limits)
         elif zoom < NEAR or (limits and len(boxes) > MOST_NEAR):
             self._hulls.paint_middle(painter, self.hulls, look, frame)
             paint_edges(painter, picture, look, frame, fine=False)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from PySide6.QtCore import QPoint
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor, QImage
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from graftwerk.backend.fault import Fault
@@ -18,6 +20,7 @@ from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph
+from graftwerk.widgets.canvas import paint_far
 from graftwerk.widgets.canvas.lettering import Lettering, Letterings, shortened
 from graftwerk.widgets.canvas.overlay import Hull, LegendLine, Overlay
 from graftwerk.widgets.canvas.primitives import curves
@@ -176,6 +179,34 @@ def large(qtbot: QtBot) -> Graph:
     return decode(model.SerializeToString(), None, None)
 
 
+def test_panning_far_away_shows_what_painting_anew_does(canvas: Canvas, monkeypatch: pytest.MonkeyPatch,
+                                                        models: Path) -> None:
+    canvas.set_graph(load(models / "encoder.onnx"))
+    canvas.set_camera(replace(canvas.camera.fitted(canvas.picture.bounds), zoom=0.1))
+    plain = canvas.grab().toImage()
+    monkeypatch.setattr(paint_far, "HEAVY", 0)
+    canvas.set_camera(canvas.camera.moved(40, -30))
+    canvas.grab()  # draws the sheet
+    canvas.set_camera(canvas.camera.moved(-40, 30))
+    panned = canvas.grab().toImage()
+    shown = [(x, y) for x in range(0, 900, 2) for y in range(0, 540, 2) if plain.pixel(x, y) != plain.pixel(0, 0)]
+    alike = sum(panned.pixel(x, y) != panned.pixel(0, 0) for x, y in shown)
+    assert len(shown) > 500
+    assert alike > 0.97 * len(shown)
+
+
+def test_a_click_on_the_end_of_a_tunnel_jumps_to_the_other(canvas: Canvas, large: Graph) -> None:
+    canvas.set_graph(large)
+    picture = canvas.picture
+    tunnel = int(picture.tunnels[-1])
+    canvas.set_camera(replace(canvas.camera, zoom=1.0, x=float(picture.ends[tunnel, 0]),
+                              y=float(picture.ends[tunnel, 1])))
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(canvas.width() // 2, canvas.height() // 2 - 20))
+    assert list(canvas.selected_tensors) == [picture.diagram.tensor_name(tunnel)]
+    x, y = canvas.camera.to_view(*picture.starts[tunnel].tolist())
+    assert canvas.rect().contains(QPoint(round(x), round(y)))
+
+
 def test_tiny_views_show_no_furniture(canvas: Canvas) -> None:
     canvas.resize(200, 120)
     assert not canvas.furniture.room(canvas.camera)
@@ -223,6 +254,8 @@ def test_curves_pass_where_they_are_hit() -> None:
     segments = np.array([[0.0, 0.0, 100.0, 50.0], [10.0, 0.0, 10.0, 80.0]])
     path = curves(segments)
     assert path.elementCount() == 6
+    joined = curves(np.array([[0.0, 0.0, 0.0, 50.0], [0.0, 50.0, 30.0, 90.0]]))
+    assert [joined.elementAt(at).isMoveTo() for at in range(joined.elementCount())] == [True] + 4 * [False]
     points = curve_points(segments, 9)
     for index, share in enumerate(np.linspace(0, 1, 9)):
         cubic = curves(segments[:1])
