@@ -58,14 +58,9 @@ class TensorType:
                     dim.dim_param = size
         return info
 
-    @property
-    def dtype_name(self) -> str:
-        """The datatype as TensorRT writes it, "" where it is unknown."""
-        return DTYPE_NAMES.get(self.dtype, "")
-
     def __str__(self) -> str:
         """As the canvas shows it: `8×512×28×28 FP16`."""
-        name = self.dtype_name if self.kind == "tensor" else self.kind
+        name = DTYPE_NAMES.get(self.dtype, "") if self.kind == "tensor" else self.kind
         if self.shape is None:
             return name
         dims = "×".join("?" if size is None else str(size) for size in self.shape) or "scalar"
