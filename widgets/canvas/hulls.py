@@ -40,19 +40,27 @@ class Hulls:
 
     @cached_property
     def _flat(self) -> tuple[Ints, Ints]:
-        """Boxes of all hulls in a row, and where each hull's begin; boxes of one hull may come twice."""
-        box_of = np.append(self.picture.diagram.box_of, -1)
+        """Boxes of all hulls in a row, and where each hull's begin.
+
+        A box of which only some nodes are in a hull, a Q/DQ pair between two layers, stands between the hulls; unless
+        the hull has nothing else.
+        """
+        diagram = self.picture.diagram
+        box_of = np.append(diagram.box_of, -1)
         size = [len(hull.nodes) for hull in self.hulls]
         nodes = np.fromiter((node for hull in self.hulls for node in hull.nodes), np.int64, sum(size))
         owner = np.repeat(np.arange(len(size)), size)
-        boxes = box_of[np.minimum(nodes, len(box_of) - 1)]
-        shown = boxes >= 0
-        return boxes[shown].astype(np.int64), np.searchsorted(owner[shown], np.arange(len(size) + 1))
+        boxes = box_of[np.minimum(nodes, len(box_of) - 1)].astype(np.int64)
+        pairs, inside = np.unique((owner * len(diagram.kind) + boxes)[boxes >= 0], return_counts=True)
+        owner, boxes = np.divmod(pairs, max(len(diagram.kind), 1))
+        whole = inside >= np.bincount(diagram.box_of[diagram.box_of >= 0], minlength=len(diagram.kind))[boxes]
+        whole |= ~np.isin(owner, owner[whole])
+        return boxes[whole], np.searchsorted(owner[whole], np.arange(len(size) + 1))
 
     def members(self, number: int) -> Ints:
         """The boxes of a hull."""
         boxes, first = self._flat
-        return np.unique(boxes[first[number] : first[number + 1]])
+        return boxes[first[number] : first[number + 1]]
 
     @cached_property
     def _bounds(self) -> Floats:

@@ -74,6 +74,16 @@ def test_joined_nodes_get_one_piece(canvas: Canvas, graph: Graph) -> None:
     assert len(canvas.painter.hulls.outline(0).titles) == 1
 
 
+def test_a_pair_between_two_layers_stands_between_their_hulls(canvas: Canvas, graph: Graph) -> None:
+    relu, q, dq, conv = (named(graph, name) for name in ("/block/relu/Relu", "Q", "DQ", "/block/conv2/Conv"))
+    pill = canvas.picture.diagram.box(q)
+    canvas.set_overlay(Overlay("Fusion", hulls=(Hull("a", "a", ORANGE, (relu, q)), Hull("b", "b", ORANGE, (dq, conv)),
+                                                Hull("c", "c", ORANGE, (q,)), Hull("d", "d", ORANGE, (q, dq, conv)))))
+    hulls = canvas.painter.hulls
+    assert [pill in hulls.members(number) for number in range(4)] == [False, False, True, True]
+    assert [len(hulls.members(number)) for number in range(4)] == [1, 1, 1, 2]
+
+
 def test_after_an_edit_the_rest_does_not_move_and_undo_brings_back(canvas: Canvas, graph: Graph) -> None:
     before, camera = canvas.picture, canvas.camera
     edit = Edit(graph)
