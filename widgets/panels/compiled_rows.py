@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from statistics import median
 from typing import Any
 
-from graftwerk.backend.engines.report import Layer, NodeOutcome, Profile, Report
+import numpy as np
+
+from graftwerk.backend.engines.report import Layer, NodeOutcome, NodeTime, Profile, Report
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.operations.registry import Selection
@@ -23,6 +26,48 @@ _SHORT = {"QuantizeLinear": "Q", "DequantizeLinear": "DQ"}
 _NAMES = {"tensorrt_rtx": "TensorRT-RTX", "tensorrt": "TensorRT", "onnxruntime": "ONNX Runtime"}
 
 
+class Compiled:
+    """A report with its layers numbered, as the layer table and the canvas number them."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {layer.name: number for number, layer in enumerate(self.report.layers)}
+
+    def layer(self, name: str) -> tuple[int, Layer | None]:
+        number = self._numbers.get(name, -1)
+        return number, self.report.layers[number] if number >= 0 else None
+
+    def numbered(self, name: str) -> str:
+        number, layer = self.layer(name)
+        return f"{number} {layer.kind}" if layer is not None else name
+
+
+class Timed:
+    """A profile with its layers by node, and the sum of their medians, milliseconds."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+
+    @cached_property
+    def layers(self) -> dict[str, list[NodeTime]]:
+        found: dict[str, list[NodeTime]] = {}
+        for layer in self.profile.layers:
+            if layer.milliseconds:
+                for ref in layer.onnx_nodes:
+                    found.setdefault(ref, []).append(layer)
+        return found
+
+    @cached_property
+    def total(self) -> float:
+        by_count: dict[int, list[tuple[float, ...]]] = {}
+        for layer in self.profile.layers:
+            by_count.setdefault(len(layer.milliseconds), []).append(layer.milliseconds)
+        return sum(float(np.median(times, axis=1).sum()) for count, times in by_count.items() if count)
+
+
 def compiler(report: Report) -> str:
     """`TensorRT-RTX 1.7.1 · SM89, SM120`."""
     name = _NAMES.get(report.backend.replace("-", "_"), report.backend)
@@ -30,8 +75,9 @@ def compiler(report: Report) -> str:
     return " · ".join(filter(None, [f"{name} {report.version}", targets]))
 
 
-def compiled(graph: Graph, node: NodeId, ref: str, report: Report) -> tuple[str, list[Values]]:
+def compiled(graph: Graph, node: NodeId, ref: str, known: Compiled) -> tuple[str, list[Values]]:
     """Heading and rows about the engine layer that does a node's work."""
+    report = known.report
     outcome = report.nodes.get(ref)
     rows: list[Values] = []
     if outcome is None:
@@ -39,9 +85,9 @@ def compiled(graph: Graph, node: NodeId, ref: str, report: Report) -> tuple[str,
     elif outcome.state in _STATES:
         rows.append(("", _STATES[outcome.state]))
     else:
-        rows += _layer_rows(graph, node, ref, report, outcome)
+        rows += _layer_rows(graph, node, ref, known, outcome)
     if outcome is not None and outcome.helpers:
-        others = [_numbered(report, name) for name in outcome.helpers]
+        others = [known.numbered(name) for name in outcome.helpers]
         rows.append(("also in", ", ".join(others), "\n".join(outcome.helpers)))
     if ref in report.stand_ins:
         rows.append(("stand-in", "original subgraph", "The plugin was compiled as the subgraph that it replaces"))
@@ -49,8 +95,8 @@ def compiled(graph: Graph, node: NodeId, ref: str, report: Report) -> tuple[str,
     return "Compiled as", rows
 
 
-def _layer_rows(graph: Graph, node: NodeId, ref: str, report: Report, outcome: NodeOutcome) -> list[Values]:
-    number, layer = _find(report, outcome.layer)
+def _layer_rows(graph: Graph, node: NodeId, ref: str, known: Compiled, outcome: NodeOutcome) -> list[Values]:
+    number, layer = known.layer(outcome.layer)
     if layer is None:
         return [("layer", outcome.layer or "none")]
     rows: list[Values] = [("layer", f"{number} {layer.kind}", layer.name)]
@@ -74,21 +120,20 @@ def _layer_rows(graph: Graph, node: NodeId, ref: str, report: Report, outcome: N
     return rows
 
 
-def timed(ref: str, profile: Profile) -> tuple[str, list[Values]]:
+def timed(ref: str, known: Timed) -> tuple[str, list[Values]]:
     """Heading and rows about the time that a node took; whose time it is stands beside it."""
     rows: list[Values] = []
-    total = sum(median(layer.milliseconds) for layer in profile.layers if layer.milliseconds)
-    for layer in profile.layers:
-        if ref in layer.onnx_nodes and layer.milliseconds:
-            typical = median(layer.milliseconds)
-            spread = f"{milliseconds(min(layer.milliseconds))} to {milliseconds(max(layer.milliseconds))}"
-            tip = f"Median of {len(layer.milliseconds)} runs, {spread}"
-            together = f" with {len(layer.onnx_nodes) - 1} more" if len(layer.onnx_nodes) > 1 else ""
-            rows.append(("median" + together, milliseconds(typical), tip))
-            if total:
-                rows.append(("of all layers", f"{typical / total:.1%}", f"The layers' sum is {milliseconds(total)}"))
-            if layer.dtype:
-                rows.append(("computed in", layer.dtype, "", None, "", layer.dtype))
+    profile, total = known.profile, known.total
+    for layer in known.layers.get(ref, ()):
+        typical = median(layer.milliseconds)
+        spread = f"{milliseconds(min(layer.milliseconds))} to {milliseconds(max(layer.milliseconds))}"
+        tip = f"Median of {len(layer.milliseconds)} runs, {spread}"
+        together = f" with {len(layer.onnx_nodes) - 1} more" if len(layer.onnx_nodes) > 1 else ""
+        rows.append(("median" + together, milliseconds(typical), tip))
+        if total:
+            rows.append(("of all layers", f"{typical / total:.1%}", f"The layers' sum is {milliseconds(total)}"))
+        if layer.dtype:
+            rows.append(("computed in", layer.dtype, "", None, "", layer.dtype))
     if not rows:
         skipped = ref in profile.not_run
         rows.append(("", "It cost nothing in the run" if skipped else "This node was not in the model that was timed"))
@@ -114,18 +159,6 @@ def selected_layers(refs: Sequence[str], report: Report) -> tuple[str, list[Valu
 def milliseconds(value: float) -> str:
     """A time with its unit: `61.0 µs`, `1.23 ms`."""
     return f"{value * 1000:.3g} µs" if value < 1 else f"{value:.3g} ms"
-
-
-def _find(report: Report, name: str) -> tuple[int, Layer | None]:
-    for number, layer in enumerate(report.layers):
-        if layer.name == name:
-            return number, layer
-    return -1, None
-
-
-def _numbered(report: Report, name: str) -> str:
-    number, layer = _find(report, name)
-    return f"{number} {layer.kind}" if layer is not None else name
 
 
 def _node(graph: Graph, ref: str) -> NodeId | None:

@@ -19,6 +19,7 @@ from graftwerk.backend.operations.attributes import RemoveAttribute, SetAttribut
 from graftwerk.backend.operations.registry import Operation, Selection
 from graftwerk.backend.operations.rename import RenameNode, RenameTensor
 from graftwerk.widgets.icons import theme_icon
+from graftwerk.widgets.panels.compiled_rows import Compiled, Timed
 from graftwerk.widgets.panels.inspector_rows import Page, Row, page
 from graftwerk.widgets.panels.parts import ElidedLabel, Empty, blocked_at, doc_html, mark_invalid, note
 from graftwerk.widgets.panels.rows_view import Line, RowsView
@@ -42,6 +43,8 @@ class Inspector(QWidget):
         self._graph: Graph | None = None
         self._selection = Selection()
         self._page = Page("")
+        self._compiled: Compiled | None = None
+        self._timed: Timed | None = None
         self.loader = WeightLoader(self)
         self.loader.loaded.connect(self._on_loaded)
         self.title = ElidedLabel()
@@ -101,6 +104,7 @@ class Inspector(QWidget):
         self._graph = None
         self._selection = Selection()
         self._page = Page("")
+        self._compiled = self._timed = None
         self.loader.ask(None)
         self.rows.set_lines(())
         self._stack.setCurrentIndex(0)
@@ -111,7 +115,11 @@ class Inspector(QWidget):
         selection = Selection(kept, selection.tensors)
         other = selection != self._selection or self._graph is None
         self._graph, self._selection = graph, selection
-        self._page = page(graph, selection, report, profile)
+        if report is None or self._compiled is None or self._compiled.report is not report:
+            self._compiled = Compiled(report) if report is not None else None
+        if profile is None or self._timed is None or self._timed.profile is not profile:
+            self._timed = Timed(profile) if profile is not None else None
+        self._page = page(graph, selection, self._compiled, self._timed)
         self._stack.setCurrentIndex(1)
         self.title.setText(self._page.title)
         self.name.setVisible(bool(self._page.named))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import AttributeProto, NodeProto
 
-from graftwerk.backend.engines.report import Profile, Report
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.attributes import json_value
 from graftwerk.backend.graph.graph import Graph, NodeId
@@ -17,9 +16,9 @@ from graftwerk.backend.graph.schema import TYPE_WORDS, schema_of
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
 from graftwerk.backend.operations.registry import Selection
-from graftwerk.backend.quantize.pairs import pair_at
+from graftwerk.backend.quantize.pairs import QdqPair, pair_at, per_channel
 from graftwerk.backend.quantize.scales import weight
-from graftwerk.widgets.panels.compiled_rows import compiled, selected_layers, timed
+from graftwerk.widgets.panels.compiled_rows import Compiled, Timed, compiled, selected_layers, timed
 
 #: Rows of one section; a tensor such as a mask may be read by thousands of nodes.
 MOST = 300
@@ -62,7 +61,7 @@ class Page:
     sections: list[Section] = field(default_factory=list)
 
 
-def page(graph: Graph, selection: Selection, report: Report | None, profile: Profile | None) -> Page:
+def page(graph: Graph, selection: Selection, report: Compiled | None, profile: Timed | None) -> Page:
     """What there is to say of a selection; of the model where nothing is selected."""
     if len(selection.nodes) == 1 and not selection.tensors:
         return _node(graph, selection.nodes[0], report, profile)
@@ -73,7 +72,7 @@ def page(graph: Graph, selection: Selection, report: Report | None, profile: Pro
     return _model(graph)
 
 
-def _node(graph: Graph, node: NodeId, report: Report | None, profile: Profile | None) -> Page:
+def _node(graph: Graph, node: NodeId, report: Compiled | None, profile: Timed | None) -> Page:
     record = graph.nodes[node]
     schema = schema_of(graph, record.op_type, record.domain)
     found = Page(record.op_type, record.name, "node", (schema.doc or "") if schema is not None else "")
@@ -174,15 +173,27 @@ def _bounded(rows: Sequence[Row]) -> tuple[Row, ...]:
 
 def _weight_of(graph: Graph, record: NodeProto, formal: Sequence[str]) -> Section:
     """The largest weight that a node reads, also through a Q/DQ pair."""
-    best: tuple[int, str, Initializer] | None = None
+    best: tuple[str, Initializer, QdqPair | None] | None = None
     for position, tensor in enumerate(record.input):
         made = graph.producer(tensor) if tensor else None
         pair = pair_at(graph, made) if made is not None else None
         found = weight(graph, pair.source if pair is not None else tensor) if tensor else None
-        if found is not None and found.stored.size > _FEW and (best is None or found.stored.size > best[0]):
-            name = formal[position] if position < len(formal) else tensor
-            best = found.stored.size, name, found.stored
-    return Section(f"Weight {best[1]}", (), best[2]) if best is not None else Section("Weight")
+        if found is not None and found.stored.size > (best[1].size if best is not None else _FEW):
+            best = formal[position] if position < len(formal) else tensor, found.stored, pair
+    if best is None:
+        return Section("Weight")
+    name, stored, pair = best
+    return Section(f"Weight {name}", _scale(graph, pair) if pair is not None else (), stored)
+
+
+def _scale(graph: Graph, pair: QdqPair) -> tuple[Row, ...]:
+    known = graph.type_of(pair.scale)
+    target = Selection((), (pair.scale,))
+    if per_channel(graph, pair):
+        count = known.shape[0] if known is not None and known.shape else "?"
+        return (Row("scale", f"{count} values, per channel", pair.scale, target),)
+    stored = graph.initializers.get(pair.scale)
+    return (Row("scale", (few_values(stored) if stored is not None else "") or pair.scale, pair.scale, target),)
 
 
 def _tensor(graph: Graph, name: str) -> Page:
@@ -241,7 +252,7 @@ def size_text(count: int) -> str:
     return f"{count} B"
 
 
-def _several(graph: Graph, selection: Selection, report: Report | None) -> Page:
+def _several(graph: Graph, selection: Selection, report: Compiled | None) -> Page:
     nodes, tensors = len(selection.nodes), len(selection.tensors)
     words = [f"{count} {word}{'s' * (count > 1)}" for count, word in ((nodes, "node"), (tensors, "tensor")) if count]
     found = Page(", ".join(words))
@@ -250,7 +261,7 @@ def _several(graph: Graph, selection: Selection, report: Report | None) -> Page:
     found.sections.append(Section("Operators", _bounded(rows)))
     refs = [graph.ref(node) for node in selection.nodes]
     if report is not None:
-        title, pairs = selected_layers(refs, report)
+        title, pairs = selected_layers(refs, report.report)
         found.sections.append(Section(title, tuple(Row(*pair) for pair in pairs)))
     listed = [tensor_row(graph, name, name) for name in selection.tensors[: MOST + 1]]
     found.sections.append(Section("Tensors", _bounded(listed)))

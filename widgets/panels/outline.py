@@ -38,6 +38,7 @@ class Outline(QWidget):
         self.tree = QTreeView(self)
         self.tree.setModel(self.model)
         self.tree.setHeaderHidden(True)
+        self.tree.setStyleSheet("QTreeView { background: transparent; border: none; }")
         self.tree.setUniformRowHeights(True)
         self.tree.setIndentation(14)
         self.tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)

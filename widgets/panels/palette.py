@@ -158,6 +158,8 @@ class _Matches(QAbstractListModel):
         self._rows: Sequence[int] = ()
 
     def set_items(self, items: Sequence[PaletteItem]) -> None:
+        if items is self._items:
+            return
         self._items = items
         self._fuzzy = Fuzzy([f"{item.title} {item.subtitle}" if item.subtitle else item.title for item in items])
 

@@ -164,6 +164,7 @@ def test_a_weight_that_is_left_is_not_read_to_its_end(inspector: Inspector, digi
     inspector.inspect(graph, Selection((), ("small",)), None, None)
     qtbot.waitUntil(lambda: "histogram" in sections(inspector)["Values"])
     assert inspector.loader.known(big) is None
+    assert not inspector.loader.busy
 
 
 def test_a_weight_that_cannot_be_read_says_why(inspector: Inspector, digits: Graph, qtbot: QtBot) -> None:
@@ -184,6 +185,16 @@ def test_a_tensor_between_nodes(inspector: Inspector, digits: Graph, qtbot: QtBo
     assert {row.target for row in found["Read by"].values()} == {Selection((n,)) for n in digits.consumers(tensor)}
     inspector.inspect(digits, Selection((), (digits.inputs[0].name,)), None, None)
     assert inspector.title.text() == "Graph input"
+
+
+def test_a_quantized_weight_shows_its_scales(inspector: Inspector, digits: Graph, qtbot: QtBot) -> None:
+    conv = first(digits, "Conv")
+    quantized = apply(InsertQdqLayer(digits.ref(conv)), digits)
+    inspector.inspect(quantized, Selection((conv,)), None, None)
+    found = sections(inspector)["Weight W"]
+    channels = quantized.initializers[digits.nodes[conv].input[1]].dims[0]
+    assert found["scale"].value == f"{channels} values, per channel"
+    assert "histogram" in found
 
 
 def test_several_nodes_and_the_model(inspector: Inspector, digits: Graph) -> None:
