@@ -99,6 +99,17 @@ class Hulls:
             return None
         return self.hulls[min(hit, key=lambda number: len(self.members(number)))]
 
+    def room(self, x: float, y: float, to_right: bool) -> float:
+        """How far it is from a point to the border of the hull around it, on one side; without end outside of all."""
+        room = np.inf
+        for number in self.visible(Frame(x, y, x, y)):
+            path = self.outline(number).path
+            if path.contains(QPointF(x, y)):
+                for rect in self.outline(number).titles:
+                    if rect.top() <= y <= rect.bottom():
+                        room = min(room, rect.right() - x if to_right else x - rect.left())
+        return float(room)
+
     def _made(self, number: int) -> Outline:
         boxes = self.members(number)
         own = set(boxes.tolist())

@@ -11,6 +11,7 @@ from PySide6.QtGui import QPainter
 from graftwerk.backend.graph.diagram import Kind
 from graftwerk.backend.graph.diagram_picture import STUB, Floats, Frame, Ints, Picture
 from graftwerk.widgets.canvas.captions import Captions
+from graftwerk.widgets.canvas.hulls import Hulls
 from graftwerk.widgets.canvas.look import Look, color, pen
 from graftwerk.widgets.canvas.primitives import STRAIGHT, beginnings, curves
 
@@ -110,7 +111,8 @@ def _stub_label(painter: QPainter, picture: Picture, look: Look, captions: Capti
     painter.drawText(QPointF(x + 8, baseline), text)
 
 
-def paint_types(painter: QPainter, picture: Picture, look: Look, frame: Frame, captions: Captions) -> None:
+def paint_types(painter: QPainter, picture: Picture, look: Look, frame: Frame, captions: Captions,
+                hulls: Hulls) -> None:
     """The type of each tensor beside the start of its edge, where there is room for it."""
     diagram, small = picture.diagram, look.letters.small
     inside = picture.segments_in(frame)
@@ -126,9 +128,10 @@ def paint_types(painter: QPainter, picture: Picture, look: Look, frame: Frame, c
             continue
         x, y = picture.starts[edge].tolist()
         lean = leaning.get((x, y), 0)
-        width = small.width(text)
         if lean == LEFT | RIGHT:
             continue
+        text = small.elided(text, hulls.room(x, y + LABEL_DROP, to_right=lean != RIGHT) - 14)
+        width = small.width(text)
         rect = QRectF(x - 7 - width if lean == RIGHT else x + 7, y + LABEL_DROP, width, small.height)
         around = Frame(rect.left(), rect.top(), rect.right(), rect.bottom())
         if len(picture.boxes_in(around)) or any(rect.intersects(other) for other in placed):

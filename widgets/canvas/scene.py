@@ -70,7 +70,7 @@ class ScenePainter:
             paint_edges(painter, picture, look, frame, fine=True)
             paint_stubs(painter, picture, look, frame, self.captions, labels=zoom >= TYPES)
             if zoom >= TYPES:
-                paint_types(painter, picture, look, frame, self.captions)
+                paint_types(painter, picture, look, frame, self.captions, self.hulls)
             self._hulls.paint_titles(painter, self.hulls, look, frame)
             self._near.paint(painter, picture, self.captions, self.colors, look, boxes)
         self._mark(painter, zoom)
