@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from graftwerk.app.overlays import BACKENDS
 from graftwerk.backend.engines.report import Verification
+from graftwerk.widgets.panels.readout import backend_name
 
 
 def badge(found: Verification, stale: bool) -> str:
@@ -15,13 +15,13 @@ def badge(found: Verification, stale: bool) -> str:
     else:
         worst = min((o.sqnr_db for o in found.outputs if o.sqnr_db is not None), default=None)
         verdict = "≠ differs from the opened model" + (f", SQNR {worst:.1f} dB" if worst is not None else "")
-    runtime = f"{BACKENDS.get(found.backend, found.backend)} {found.version}"
+    runtime = f"{backend_name(found.backend)} {found.version}"
     return f"{verdict} · {runtime}" + (" · of an earlier revision" if stale else "")
 
 
 def details(found: Verification) -> str:
     """All that is known, for the tool tip."""
-    lines = [f"{BACKENDS.get(found.backend, found.backend)} {found.version} on {found.device}", found.precision]
+    lines = [f"{backend_name(found.backend)} {found.version} on {found.device}", found.precision]
     lines.append(f"tolerance {found.relative:g} relative + {found.absolute:g}")
     for output in found.outputs[:8]:
         sqnr = f", SQNR {output.sqnr_db:.1f} dB" if output.sqnr_db is not None else ""

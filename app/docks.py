@@ -121,6 +121,7 @@ class Docks:
         self.problems.activated.connect(lambda where: window.need_tab().select_refs((where,)))
         self.jobs.cancel.connect(self._cancel)
         self.layers.layers_selected.connect(self.select_layers)
+        self.layers.layer_hovered.connect(self._hover_on_canvas)
         self.precision.layers_selected.connect(self.select_layers)
         self.timeline.node_selected.connect(lambda ref: window.need_tab().select_refs((ref,)))
         self.times.node_selected.connect(lambda ref: window.need_tab().select_refs((ref,)))
@@ -132,10 +133,20 @@ class Docks:
         self._docks[key].raise_()
 
     def show_layer(self, name: str) -> None:
-        """Brings a layer of the engine to the front in the table."""
+        """Selects a layer of the engine, in the table and its nodes on the canvas, which stays where it is."""
         self.show("layers")
         self._catch_up("layers")
         self.layers.select_layers((name,))
+        self.select_layers((name,), reveal=False)
+
+    def hover_layer(self, name: str) -> None:
+        """Marks a layer in the table that is pointed at on the canvas."""
+        if self._panels:
+            self.layers.set_hovered_layer(name)
+
+    def _hover_on_canvas(self, name: str) -> None:
+        if self.window.tab is not None:
+            self.window.tab.canvas.set_hovered_layer(name)
 
     def show_tab(self, tab: Tab | None) -> None:
         """Gives the panels what a tab holds now; hidden ones get it when they are shown."""

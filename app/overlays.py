@@ -11,10 +11,8 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.quantize.requested import disagreements
 from graftwerk.widgets.canvas.overlay import NONE, Hull, LegendLine, Overlay
+from graftwerk.widgets.panels.readout import backend_name, time_text
 from graftwerk.widgets.theme import PRECISION_COLORS, Theme, precision_color
-
-#: Backends as they are called in texts.
-BACKENDS = {"tensorrt-rtx": "TensorRT-RTX", "onnxruntime": "ONNX Runtime", "tensorrt": "TensorRT"}
 
 
 def overlay_for(
@@ -29,14 +27,14 @@ def overlay_for(
     if key == "precision" and report is not None:
         return _precision(graph, report, f"Precision · {compiler_of(report)}{stale}")
     if key == "time" and profile is not None:
-        name = BACKENDS.get(profile.backend, profile.backend)
+        name = backend_name(profile.backend)
         return _time(graph, profile, theme, f"Time · {name} {profile.version} · {profile.device}{stale}")
     return NONE
 
 
 def compiler_of(report: Report) -> str:
     """Compiler, version and targets: what every overlay names."""
-    name = BACKENDS.get(report.backend, report.backend)
+    name = backend_name(report.backend)
     return f"{name} {report.version} · {', '.join(report.targets).upper()}"
 
 
@@ -50,7 +48,8 @@ def _fusion(graph: Graph, report: Report, title: str) -> Overlay:
         if nodes:
             color = precision_color(layer.precision)
             colors.update(dict.fromkeys(nodes, color))
-            parts = [f"layer {number}", layer.precision, _time_text(layer.milliseconds)]
+            time = time_text(layer.milliseconds) if layer.milliseconds is not None else ""
+            parts = [f"layer {number}", layer.precision, time]
             hulls.append(Hull(layer.name, " · ".join(filter(None, parts)), color, nodes))
     legend = [LegendLine(precision_color(name), name, f"{count} layers") for name, count in _in_order(counts)]
     legend += _states(report)
@@ -95,10 +94,10 @@ def _time(graph: Graph, profile: Profile, theme: Theme, title: str) -> Overlay:
         return Overlay(title)
     most, total = max(times.values()), sum(times.values())
     colors = {node: theme.heat_color(time / most if most else 0.0) for node, time in times.items()}
-    labels = {node: _time_text(time) for node, time in times.items()}
+    labels = {node: time_text(time) for node, time in times.items()}
     legend = (
-        LegendLine(theme.heat_color(1.0), _time_text(most), f"{most / total:.0%} of the nodes' sum" if total else ""),
-        LegendLine(theme.heat_color(0.5), _time_text(most / 2)),
+        LegendLine(theme.heat_color(1.0), time_text(most), f"{most / total:.0%} of the nodes' sum" if total else ""),
+        LegendLine(theme.heat_color(0.5), time_text(most / 2)),
         LegendLine(theme.heat_color(0.0), "0"),
         LegendLine("", f"latency p50 {median(profile.latency_milliseconds):.3f} ms", "without profiling"),
         LegendLine("", f"sum of nodes {total:.3f} ms", "while profiling"),
@@ -119,12 +118,6 @@ def _states(report: Report) -> Iterable[LegendLine]:
 def _in_order(counts: Counter[str]) -> list[tuple[str, int]]:
     order = list(PRECISION_COLORS)
     return sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
-
-
-def _time_text(milliseconds: float | None) -> str:
-    if milliseconds is None:
-        return ""
-    return f"{milliseconds:.2f} ms" if milliseconds >= 1 else f"{milliseconds * 1000:.1f} µs"
 
 
 def _find(graph: Graph, ref: str) -> NodeId | None:

@@ -116,7 +116,7 @@ class Window(QMainWindow):
         tab.operation_requested.connect(self.edits.apply)
         tab.canvas.layer_activated.connect(self.docks.show_layer)
         tab.canvas.context_menu.connect(self._context_menu)
-        tab.canvas.layer_activated.connect(lambda name: self.docks.select_layers((name,), reveal=False))
+        tab.canvas.layer_hovered.connect(self.docks.hover_layer)
         self._tabs.addTab(tab, tab.title)
         self.show_tab(tab)
         return tab

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
-from PySide6.QtGui import QFont, QIcon
+from PySide6.QtGui import QColor, QFont, QIcon
 
 from graftwerk.backend.engines.report import Layer, LayerTensor, Report
 from graftwerk.widgets.panels.frame import swatch
@@ -63,6 +63,8 @@ class LayerModel(QAbstractTableModel):
         self._precisions: frozenset[str] = frozenset()
         self._sorted = (NUMBER, Qt.SortOrder.AscendingOrder)
         self._icons: dict[str, QIcon] = {}
+        self.pointed = ""
+        self.pointed_color = QColor()
 
     def set_report(self, report: Report | None, times: dict[int, float]) -> None:
         self.beginResetModel()
@@ -72,6 +74,14 @@ class LayerModel(QAbstractTableModel):
             self.__dict__.pop(name, None)
         self.shown = self._arranged()
         self.endResetModel()
+
+    def set_pointed(self, name: str) -> None:
+        """Marks the rows of a layer that is pointed at elsewhere; "" for none."""
+        if name != self.pointed:
+            rows = [row for row, at in enumerate(self.shown) if self.layers[at].name in (name, self.pointed)]
+            self.pointed = name
+            for row in rows:
+                self.dataChanged.emit(self.index(row, 0), self.index(row, len(TITLES) - 1))
 
     def set_filter(self, words: str, precisions: Collection[str]) -> None:
         """Shows the layers that hold all the words, of one of the precisions (all of them where there are none)."""
@@ -113,6 +123,9 @@ class LayerModel(QAbstractTableModel):
             return lambda at: self.times.get(at, -1.0)
         return lambda at: natural(self.text(at, column))
 
+    def layer(self, row: int) -> Layer:
+        return self.layers[self.shown[row]]
+
     def text(self, at: int, column: int) -> str:
         """What a cell holds of the layer at a place in the report, in full."""
         if column == NUMBER:
@@ -145,6 +158,8 @@ class LayerModel(QAbstractTableModel):
         at, column = self.shown[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
             return self._short_text(at, column)
+        if role == Qt.ItemDataRole.BackgroundRole and self.pointed and self.layers[at].name == self.pointed:
+            return self.pointed_color
         if role == Qt.ItemDataRole.DecorationRole and column == PRECISION and self.layers[at].precision:
             return self._icon(self.layers[at].precision)
         if role == Qt.ItemDataRole.FontRole and column not in (NUMBER, KIND, PRECISION):

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
+from PySide6.QtGui import QColor, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -44,6 +44,8 @@ class LayerTable(QWidget):
     """Shows a report. `layers_selected` carries the names of the layers that the user selected."""
 
     layers_selected = Signal(tuple)
+    #: the name of the layer that the mouse is over, "" for none
+    layer_hovered = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -86,6 +88,9 @@ class LayerTable(QWidget):
         table.horizontalHeader().setSortIndicator(NUMBER, Qt.SortOrder.AscendingOrder)
         table.setSortingEnabled(True)
         table.selectionModel().selectionChanged.connect(self._on_selection)
+        table.setMouseTracking(True)
+        table.entered.connect(lambda index: self.layer_hovered.emit(self.model.layer(index.row()).name))
+        table.viewportEntered.connect(lambda: self.layer_hovered.emit(""))
         copy = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), table)
         copy.setContext(Qt.ShortcutContext.WidgetShortcut)
         copy.activated.connect(self.copy)
@@ -122,7 +127,16 @@ class LayerTable(QWidget):
         self._stack.addWidget(page)
 
     def set_theme(self, theme: Theme) -> None:
-        """Precisions have the same colours in all themes, and the rest is the style sheet's."""
+        """Precisions have the same colours in all themes, and most of the rest is the style sheet's."""
+        self.model.pointed_color = QColor(theme.hover)
+
+    def set_hovered_layer(self, name: str) -> None:
+        """Marks the rows of a layer that is pointed at on the canvas; "" for none."""
+        self.model.set_pointed(name)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self.layer_hovered.emit("")
+        super().leaveEvent(event)
 
     def set_report(self, report: Report | None, graph: Graph | None, profile: Profile | None) -> None:
         """Shows another report; None shows what to do to get one. Selected layers stay selected by name."""

@@ -27,6 +27,7 @@ from graftwerk.widgets.panels.layer_model import (
     tensor_text,
 )
 from graftwerk.widgets.panels.layers import LayerTable
+from graftwerk.widgets.theme import LIGHT
 from tests.widgets.panels.measured import digits_profile, digits_report
 
 HALF = LayerTensor("x", "FP16", "(NHWC) Channel major format", (-1, 3, 8, 8))
@@ -218,3 +219,15 @@ def test_fifty_thousand_layers(table: LayerTable) -> None:
     table.grab()
     assert perf_counter() - begin < 5.0
     assert table.model.rowCount(QModelIndex()) > 1000
+
+
+def test_a_layer_that_is_pointed_at_is_marked_on_both_sides(qtbot: QtBot, table: LayerTable) -> None:
+    table.set_theme(LIGHT)
+    table.set_hovered_layer("requantize")
+    cells = [table.model.index(row, NUMBER) for row in range(table.model.rowCount())]
+    marked = [cell.row() for cell in cells if cell.data(Qt.ItemDataRole.BackgroundRole) is not None]
+    assert [table.model.layer(row).name for row in marked] == ["requantize"]
+    cell = table.table.visualRect(table.model.index(1, NAME)).center()
+    with qtbot.waitSignal(table.layer_hovered) as heard:
+        QTest.mouseMove(table.table.viewport(), cell)
+    assert heard.args == [table.model.layer(1).name]
