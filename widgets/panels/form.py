@@ -181,7 +181,7 @@ class Documentation(QWidget):
         self._more.clicked.connect(self._toggle)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
+        column.setSpacing(3)
         column.addWidget(self._first)
         column.addWidget(self._rest)
         column.addWidget(self._more, 0, Qt.AlignmentFlag.AlignLeft)

@@ -13,10 +13,11 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.attributes import json_value
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.graph.schema import TYPE_WORDS, schema_of
+from graftwerk.backend.graph.standin import stand_in
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
 from graftwerk.backend.operations.registry import Selection
-from graftwerk.backend.quantize.pairs import QdqPair, pair_at, per_channel
+from graftwerk.backend.quantize.pairs import DEQUANTIZE, QUANTIZE, UNCALIBRATED, QdqPair, pair_at, per_channel
 from graftwerk.backend.quantize.scales import weight
 from graftwerk.widgets.panels.compiled_rows import Compiled, Timed, compiled, selected_layers, timed
 
@@ -24,6 +25,8 @@ from graftwerk.widgets.panels.compiled_rows import Compiled, Timed, compiled, se
 MOST = 300
 #: Weights up to so many elements are shown by their values.
 _FEW = 4
+#: Metadata that is shown in words of its own.
+_OURS = "graftwerk."
 _DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "stash_type")
 
 
@@ -76,8 +79,7 @@ def _node(graph: Graph, node: NodeId, report: Compiled | None, profile: Timed | 
     record = graph.nodes[node]
     schema = schema_of(graph, record.op_type, record.domain)
     found = Page(record.op_type, record.name, "node", (schema.doc or "") if schema is not None else "")
-    if record.domain not in ("", "ai.onnx"):
-        found.sections.append(Section("Operator", (Row("domain", record.domain),)))
+    found.sections.append(Section("Operator", tuple(_operator(graph, record))))
     names = [formal.name for formal in schema.inputs] if schema is not None else []
     results = [formal.name for formal in schema.outputs] if schema is not None else []
     add = found.sections.append
@@ -92,10 +94,35 @@ def _node(graph: Graph, node: NodeId, report: Compiled | None, profile: Timed | 
         title, rows = timed(ref, profile)
         add(Section(title, tuple(Row(*row) for row in rows)))
     add(_weight_of(graph, record, names))
-    add(Section("Metadata", tuple(Row(entry.key, entry.value) for entry in record.metadata_props)))
+    shown = [entry for entry in record.metadata_props if not entry.key.startswith(_OURS)]
+    add(Section("Metadata", tuple(Row(entry.key, entry.value) for entry in shown)))
     if record.doc_string:
         add(Section("Note", (Row("", record.doc_string),)))
     return _trimmed(found)
+
+
+def _operator(graph: Graph, record: NodeProto) -> Iterator[Row]:
+    """Where an operator comes from, if it is not one of the standard's."""
+    if record.domain not in ("", "ai.onnx"):
+        yield Row("domain", record.domain)
+    function = graph.function(record)
+    if function is not None:
+        kinds = Counter(inner.op_type for inner in function.node)
+        tip = "\n".join(f"{kind} ×{count}" for kind, count in kinds.most_common())
+        yield Row("function of", f"{len(function.node)} nodes", tip)
+    original = stand_in(graph, record)
+    if original is not None:
+        tip = "The subgraph that this node took the place of; it runs and compiles in its stead"
+        yield Row("stand-in", f"{len(original.node)} nodes", tip)
+    made = record if record.op_type == QUANTIZE else _quantize_before(graph, record)
+    if made is not None and any(entry.key == UNCALIBRATED for entry in made.metadata_props):
+        yield Row("scale", "a guess, not calibrated", tone="warning")
+
+
+def _quantize_before(graph: Graph, record: NodeProto) -> NodeProto | None:
+    """The QuantizeLinear that makes what a DequantizeLinear reads."""
+    made = graph.producer(record.input[0]) if record.op_type == DEQUANTIZE and record.input else None
+    return graph.nodes[made] if made is not None else None
 
 
 def _trimmed(found: Page) -> Page:

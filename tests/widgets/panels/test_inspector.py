@@ -195,6 +195,10 @@ def test_a_quantized_weight_shows_its_scales(inspector: Inspector, digits: Graph
     channels = quantized.initializers[digits.nodes[conv].input[1]].dims[0]
     assert found["scale"].value == f"{channels} values, per channel"
     assert "histogram" in found
+    pair = next(node for node, record in quantized.nodes.items() if record.output[0] == quantized.nodes[conv].input[0])
+    inspector.inspect(quantized, Selection((pair,)), None, None)
+    row = sections(inspector)["Operator"]["scale"]
+    assert (row.value, row.tone) == ("a guess, not calibrated", "warning")
 
 
 def test_several_nodes_and_the_model(inspector: Inspector, digits: Graph) -> None:
