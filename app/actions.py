@@ -56,6 +56,10 @@ def _needs_two(window: Window) -> Reason | None:
     return None if chosen and len(chosen.nodes) == 2 else Reason("Select two nodes first")
 
 
+def _needs_inside(window: Window) -> Reason | None:
+    return None if window.tab and window.tab.depth else Reason("Double-click a node that has a graph inside")
+
+
 def _needs_report(window: Window) -> Reason | None:
     return None if window.tab and window.tab.report else Reason("Build first, or switch the live preview on")
 
@@ -134,6 +138,10 @@ def standard_actions() -> Iterator[Action]:
         lambda w: w.need_tab().expand_all(), "Ctrl+Shift+]", needs_tab, "expand",
     )
     yield Action("view.arrange", "Arrange Anew", "View", lambda w: w.need_tab().canvas.reset_moved(), "", needs_tab)
+    yield Action(
+        "view.up", "Back to the Outer Graph", "View",
+        lambda w: w.need_tab().go_up(w.need_tab().depth - 1), "Backspace", _needs_inside,
+    )
     for key, title, why in _OVERLAYS:
         yield Action(f"overlay.{key}", f"Show {title}", "View", partial(_show_overlay, key), "", why)
     yield Action(

@@ -34,7 +34,8 @@ class FileControl:
         self.open(Path(name) for name in names)
 
     def open(self, paths: Iterable[Path]) -> None:
-        """Opens each in a tab of its own; one that is open already is shown."""
+        """Opens each in a tab of its own; one that is open already is shown. What can't be opened is one message."""
+        refused: list[tuple[Path, Fault]] = []
         for path in paths:
             known = next((tab for tab in self.window.tabs() if _same(tab.document.path, path)), None)
             if known is not None:
@@ -43,10 +44,17 @@ class FileControl:
             try:
                 document = Document.open(path)
             except Fault as fault:
-                self.window.show_fault(fault, f"{path.name} can't be opened")
+                refused.append((path, fault))
                 continue
             self.window.add_tab(document)
             self.window.settings.add_recent(path)
+        if len(refused) == 1:
+            path, fault = refused[0]
+            self.window.show_fault(fault, f"{path.name} can't be opened")
+        elif refused:
+            lines = "\n".join(f"{path.name}: {fault.message}" for path, fault in refused)
+            details = "\n\n".join("\n".join(filter(None, [str(fault), fault.hint])) for _, fault in refused)
+            self.window.show_fault(Fault(lines), f"{len(refused)} files can't be opened", details)
 
     def open_sample(self) -> None:
         self.open([resources.model("digits.onnx")])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCursor
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from graftwerk.app.inference import Inference
 from graftwerk.app.preview import Preview
@@ -19,12 +20,22 @@ from graftwerk.backend.graph.graph import Graph, NodeId, Problem
 from graftwerk.backend.operations.registry import Selection
 from graftwerk.widgets.breadcrumbs import Breadcrumbs
 from graftwerk.widgets.canvas.overlay import NONE
+from graftwerk.widgets.canvas.state import ViewState
 from graftwerk.widgets.canvas.view import Canvas
 from graftwerk.widgets.overlay_switch import OverlaySwitch
 from graftwerk.widgets.theme import Theme
 
 if TYPE_CHECKING:  # what is imported inside functions here is not needed for the first picture
     from graftwerk.app.window import Window
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A graph that was opened inside another, and how the view of that one was left."""
+
+    label: str
+    graph: Graph
+    left: ViewState
 
 
 class Tab(QWidget):
@@ -53,7 +64,8 @@ class Tab(QWidget):
         self.overlay = "none"
         self.preview = Preview(self, window)
         self.engine: Path | None = None
-        self._path: list[tuple[str, Graph]] = []
+        self._path: list[Inside] = []
+        self._shown_revision = -1
         self._drawn: Graph | None = None
         self.inference = Inference(document, window.jobs, self.changed.emit, self)
 
@@ -86,7 +98,7 @@ class Tab(QWidget):
     @property
     def graph(self) -> Graph:
         """The graph on the canvas: the model's, or the nested one that was opened."""
-        return self._path[-1][1] if self._path else self.document.graph
+        return self._path[-1].graph if self._path else self.document.graph
 
     @property
     def title(self) -> str:
@@ -164,21 +176,39 @@ class Tab(QWidget):
     # Nested graphs
 
     def open_nested(self, node: NodeId, label: str = "") -> None:
-        """Shows the graph behind a node: a body, or the local function that it calls."""
+        """Shows the graph behind a node: a body, or the local function that it calls. Asks which, if there are several
+        and none is named."""
         from graftwerk.backend.graph.nested import nested
 
         inside = nested(self.graph, node)
         if not inside:
             return
+        if not label and len(inside) > 1:
+            self._ask_inside(node, list(inside))
+            return
         label = label or next(iter(inside))
-        self._path.append((f"{self.graph.nodes[node].name or self.graph.nodes[node].op_type} · {label}", inside[label]))
+        record = self.graph.nodes[node]
+        self._path.append(Inside(f"{record.name or record.op_type} · {label}", inside[label], self.canvas.state))
         self._show_graph()
+
+    def _ask_inside(self, node: NodeId, labels: list[str]) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for label in labels:
+            menu.addAction(label).triggered.connect(lambda _=False, one=label: self.open_nested(node, one))
+        menu.popup(QCursor.pos())
 
     def go_up(self, depth: int) -> None:
         """Goes back to the graph at a depth of the breadcrumbs, 0 the model's own."""
-        if depth < len(self._path):
+        if 0 <= depth < len(self._path):
+            state = self._path[depth].left
             del self._path[depth:]
-            self._show_graph()
+            self._show_graph(state)
+
+    @property
+    def depth(self) -> int:
+        """How far inside the shown graph is, 0 the model's own."""
+        return len(self._path)
 
     def _on_canvas_selection(self, nodes: tuple[NodeId, ...], tensors: tuple[str, ...]) -> None:
         self.selection = Selection(tuple(nodes), tuple(tensors))
@@ -191,21 +221,21 @@ class Tab(QWidget):
 
     def _on_document(self) -> None:
         graph = self.document.graph
-        if self._path and self._drawn is not graph:
-            self._path.clear()
-        self._show_graph()
+        if not self._path:
+            self._show_graph()
+        elif self._shown_revision != graph.revision:  # types that arrive are no reason to leave a body
+            self.go_up(0)
+        self._shown_revision = graph.revision
         self.inference.graph_changed()
         self.preview.graph_changed()
 
-    def _show_graph(self) -> None:
+    def _show_graph(self, state: ViewState | None = None) -> None:
         graph = self.graph
         change = diff(self._drawn, graph) if self._drawn is not None and not self._path else None
-        self.canvas.set_graph(graph, change)
+        self.canvas.set_graph(graph, change, state)
         self._drawn = None if self._path else graph
-        nodes = tuple(node for node in self.selection.nodes if node in graph.nodes)
-        tensors = tuple(name for name in self.selection.tensors if graph.defines(name))
-        self.selection = Selection(nodes, tensors)
-        self.breadcrumbs.set_path([self.title, *(label for label, _ in self._path)])
+        self.selection = Selection(self.canvas.selected_nodes, self.canvas.selected_tensors)
+        self.breadcrumbs.set_path([self.title, *(inside.label for inside in self._path)])
         self._show_overlay()
         self.changed.emit()
         self.selection_changed.emit()

@@ -22,7 +22,7 @@ D = TypeVar("D", bound=QDialog)
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 #: Far more than anything here takes, milliseconds: a test that hangs is to end.
-PATIENCE = 60_000
+PATIENCE = 20_000
 
 
 def wait_until(condition: Callable[[], object], what: str = "") -> None:

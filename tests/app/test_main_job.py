@@ -141,8 +141,8 @@ def test_a_hull_and_the_layer_table_select_each_other(window: Window, digits: Ta
 def free_place_in(tab: Tab, layer: str) -> QPoint:
     """A point of the view inside a layer's hull and outside of everything else."""
     canvas = tab.canvas
-    for y in range(0, canvas.height(), 2):
-        for x in range(0, canvas.width(), 4):
+    for y in range(0, canvas.height(), 4):
+        for x in range(0, canvas.width(), 8):
             if canvas._input.hit(QPoint(x, y).toPointF()).hull == layer:
                 return QPoint(x, y)
     raise AssertionError(f"the hull of {layer} is not in view")
