@@ -17,7 +17,16 @@ from graftwerk.backend.graph.standin import stand_in
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
 from graftwerk.backend.operations.registry import Selection
-from graftwerk.backend.quantize.pairs import DEQUANTIZE, QUANTIZE, UNCALIBRATED, QdqPair, pair_at, per_channel
+from graftwerk.backend.quantize.pairs import (
+    DEQUANTIZE,
+    QUANTIZE,
+    UNCALIBRATED,
+    QdqPair,
+    calibrated,
+    pair_at,
+    per_channel,
+    quantized_dtype,
+)  # fmt: skip
 from graftwerk.backend.quantize.scales import weight
 from graftwerk.widgets.panels.compiled_rows import Compiled, Timed, compiled, selected_layers, timed
 
@@ -70,6 +79,9 @@ def page(graph: Graph, selection: Selection, report: Compiled | None, profile: T
         return _node(graph, selection.nodes[0], report, profile)
     if len(selection.tensors) == 1 and not selection.nodes:
         return _tensor(graph, selection.tensors[0])
+    pair = _whole_pair(graph, selection)
+    if pair is not None:
+        return _pair(graph, pair)
     if selection.nodes or selection.tensors:
         return _several(graph, selection, report)
     return _model(graph)
@@ -255,6 +267,35 @@ def node_row(graph: Graph, node: NodeId) -> Row:
     record = graph.nodes[node]
     ref = graph.ref(node)
     return Row(record.op_type, record.name or ref, f"{record.op_type}  {ref}", Selection((node,)))
+
+
+def _whole_pair(graph: Graph, selection: Selection) -> QdqPair | None:
+    """The Q/DQ pair whose two nodes are what is selected: the canvas draws it as one pill."""
+    if len(selection.nodes) != 2 or selection.tensors:
+        return None
+    for node in selection.nodes:
+        pair = pair_at(graph, node) if graph.nodes[node].op_type == DEQUANTIZE else None
+        if pair is not None and set(pair.nodes) == set(selection.nodes):
+            return pair
+    return None
+
+
+def _pair(graph: Graph, pair: QdqPair) -> Page:
+    dtype = DTYPE_NAMES.get(quantized_dtype(graph, pair), "")
+    rows = [Row("datatype", dtype or "not known", tone=dtype), *_scale(graph, pair)]
+    if per_channel(graph, pair):
+        rows.append(Row("axis", str(pair.axis)))
+    if pair.zero_point:
+        rows.append(tensor_row(graph, "zero point", pair.zero_point))
+    if not calibrated(graph, pair):
+        rows.append(Row("calibration", "none, the scale is a guess", tone="warning"))
+    found = Page("Q/DQ pair")
+    found.sections.append(Section("Quantization", tuple(rows)))
+    found.sections.append(Section("Quantizes", (Row("tensor", pair.source, "", Selection((), (pair.source,))),)))
+    readers = [node_row(graph, node) for node in graph.consumers(pair.output)]
+    found.sections.append(Section("Read by", _bounded(readers)))
+    found.sections.append(Section("Nodes", tuple(node_row(graph, node) for node in pair.nodes)))
+    return _trimmed(found)
 
 
 def _stored(stored: Initializer) -> Iterator[Row]:

@@ -24,7 +24,7 @@ from graftwerk.backend.graph.graph import Graph, NodeId, TensorName
 from graftwerk.backend.graph.statistics import PIECE, Statistics
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.operations.attributes import RemoveAttribute, SetAttribute
-from graftwerk.backend.operations.qdq_insert import InsertQdqLayer
+from graftwerk.backend.operations.qdq_insert import InsertQdq, InsertQdqLayer
 from graftwerk.backend.operations.registry import Selection, apply
 from graftwerk.backend.operations.rename import RenameNode, RenameTensor
 from graftwerk.widgets.panels.inspector import Inspector, typed_value
@@ -199,6 +199,21 @@ def test_a_quantized_weight_shows_its_scales(inspector: Inspector, digits: Graph
     inspector.inspect(quantized, Selection((pair,)), None, None)
     row = sections(inspector)["Operator"]["scale"]
     assert (row.value, row.tone) == ("a guess, not calibrated", "warning")
+
+
+def test_a_pair_that_is_selected_as_one_is_shown_as_one(inspector: Inspector, digits: Graph) -> None:
+    conv = first(digits, "Conv")
+    source = digits.nodes[conv].input[0]
+    quantized = apply(InsertQdq(TensorName(source), 0.03125), digits)
+    (quantize,) = (n for n, record in quantized.nodes.items() if record.op_type == "QuantizeLinear")
+    (dequantize,) = (n for n, record in quantized.nodes.items() if record.op_type == "DequantizeLinear")
+    inspector.inspect(quantized, Selection((quantize, dequantize)), None, None)
+    assert inspector.title.text() == "Q/DQ pair"
+    found = sections(inspector)
+    assert (found["Quantization"]["datatype"].value, found["Quantization"]["scale"].value) == ("INT8", "0.03125")
+    assert "calibration" not in found["Quantization"]
+    assert found["Quantizes"]["tensor"].target == Selection((), (source,))
+    assert found["Read by"]["Conv"].target == Selection((conv,))
 
 
 def test_several_nodes_and_the_model(inspector: Inspector, digits: Graph) -> None:
