@@ -16,7 +16,7 @@ from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.operations.registry import Selection
 from graftwerk.backend.quantize.requested import precision_requested
 
-#: Key, value, tip, what a click selects, attribute, tone: see `inspector_rows.Row`.
+#: Key, value, tip, what a click selects, attribute, tone: see `inspector_page.Row`.
 Values = tuple[Any, ...]
 _STATES = {
     "folded": "Nothing: computed when the engine was built",

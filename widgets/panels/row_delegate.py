@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )  # fmt: skip
 
 from graftwerk.backend.graph.statistics import Statistics
-from graftwerk.widgets.panels.inspector_rows import Row
+from graftwerk.widgets.panels.inspector_page import Row
 from graftwerk.widgets.theme import LIGHT, PRECISION_COLORS, Theme, mono_font, precision_color
 
 if TYPE_CHECKING:

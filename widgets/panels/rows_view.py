@@ -18,7 +18,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QMenu, QWidget
 
 from graftwerk.backend.graph.statistics import Statistics
-from graftwerk.widgets.panels.inspector_rows import Row
+from graftwerk.widgets.panels.inspector_page import Row
 from graftwerk.widgets.panels.row_delegate import LINE, RowDelegate
 from graftwerk.widgets.theme import Theme
 

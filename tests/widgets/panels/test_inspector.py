@@ -28,7 +28,7 @@ from graftwerk.backend.operations.qdq_insert import InsertQdq, InsertQdqLayer
 from graftwerk.backend.operations.registry import Selection, apply
 from graftwerk.backend.operations.rename import RenameNode, RenameTensor
 from graftwerk.widgets.panels.inspector import Inspector, typed_value
-from graftwerk.widgets.panels.inspector_rows import MOST, Row, size_text
+from graftwerk.widgets.panels.inspector_page import MOST, Row, size_text
 
 
 @pytest.fixture
