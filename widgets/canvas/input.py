@@ -126,6 +126,10 @@ class Input:
             self._canvas.select(self._canvas.picture.diagram.nodes(self._click_selects))
         self._canvas.update()
 
+    def leave(self) -> None:
+        """The mouse is elsewhere."""
+        self._canvas.set_pointed(-1, -1, "")
+
     def _rest_cursor(self) -> None:
         if self._space:
             self._canvas.setCursor(Qt.CursorShape.OpenHandCursor)

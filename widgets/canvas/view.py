@@ -7,20 +7,8 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPoint, QSize, Qt, Signal
-from PySide6.QtGui import (
-    QColor,
-    QContextMenuEvent,
-    QFocusEvent,
-    QImage,
-    QKeyEvent,
-    QMouseEvent,
-    QNativeGestureEvent,
-    QPainter,
-    QPaintEvent,
-    QResizeEvent,
-    QWheelEvent,
-)
+from PySide6.QtCore import QPoint, Signal
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 
 from graftwerk.backend.graph.diagram import Key, Kind
@@ -30,20 +18,13 @@ from graftwerk.backend.graph.diagram_walk import between, downstream, upstream
 from graftwerk.backend.graph.diff import Diff
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.widgets.canvas import export
-from graftwerk.widgets.canvas.camera import Camera
-from graftwerk.widgets.canvas.furniture import Furniture
 from graftwerk.widgets.canvas.input import Input
-from graftwerk.widgets.canvas.lettering import Letterings
 from graftwerk.widgets.canvas.look import Look, Marks
 from graftwerk.widgets.canvas.overlay import Overlay
 from graftwerk.widgets.canvas.pictures import Pictures
-from graftwerk.widgets.canvas.scene import ScenePainter
 from graftwerk.widgets.canvas.state import ViewState
+from graftwerk.widgets.canvas.surface import Surface
 from graftwerk.widgets.theme import Theme
-
-#: A graph that would be smaller than this in view is shown from its beginning instead.
-LEAST_FIT, START_ZOOM = 0.5, 0.9
-
 
 #: How mouse and keys work here, for the help of the window.
 HELP = """\
@@ -54,7 +35,7 @@ Click the end of a dashed edge: jump to its other end · double click or Enter: 
 Arrows: to the neighbours · + − 0: zoom, 100 % · F: all in view · Shift+F: the selection · Esc: never mind"""
 
 
-class Canvas(QWidget):
+class Canvas(Surface):
     """Wheel scrolls, Ctrl+wheel and pinch zoom; left drag on free space selects, middle or Space drag pans."""
 
     #: NodeIds in the order they were picked, names of tensors; both tuples
@@ -72,27 +53,16 @@ class Canvas(QWidget):
     layer_hovered = Signal(str)
     #: frozenset of scope paths
     collapsed_changed = Signal(object)
-    camera_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setMinimumSize(80, 60)
-        self.setWhatsThis(HELP)
-        self.look = Look(Letterings())
-        self.furniture = Furniture()
         self._pictures = Pictures()
-        self.picture = self._pictures.empty()
-        self.painter = ScenePainter(self.picture, self.look)
-        self.camera = Camera()
+        super().__init__(self._pictures.empty(), parent)
+        self.setWhatsThis(HELP)
         self.moved: dict[Key, tuple[float, float]] = {}
         self.selected_nodes: tuple[NodeId, ...] = ()
         self.selected_tensors: tuple[str, ...] = ()
         self._matches: frozenset[NodeId] = frozenset()
         self._views: dict[int, ViewState] = {}
-        self._show_start = False
         self._input = Input(self)
 
     # What is shown
@@ -200,50 +170,6 @@ class Canvas(QWidget):
         boxes = self.picture.boxes_in(frame).tolist()
         return [node for box in boxes for node in self.picture.diagram.nodes(box)]
 
-    # Camera
-
-    def set_camera(self, camera: Camera) -> None:
-        if camera != self.camera:
-            self.camera = camera
-            self._show_start = False
-            self.camera_changed.emit()
-            self.update()
-
-    def set_zoom(self, zoom: float) -> None:
-        """About the middle of the view; 1.0 is 100 %."""
-        self.set_camera(self.camera.zoomed(zoom, self.width() / 2, self.height() / 2))
-
-    def zoom_fit(self, nodes: Iterable[NodeId] = ()) -> None:
-        """All of the graph in view, or these nodes."""
-        boxes = self._boxes(nodes)
-        if boxes:
-            at = np.fromiter(boxes, np.int64)
-            picture = self.picture
-            frame = Frame(float(picture.left[at].min()), float(picture.top[at].min()), float(picture.right[at].max()),
-                          float(picture.bottom[at].max()))
-        else:
-            frame = self.picture.bounds
-        self.set_camera(self.camera.fitted(frame))
-
-    def reveal(self, target: NodeId | str) -> None:
-        """Brings a node or a tensor into view, where it is not there already, large enough to be read."""
-        if isinstance(target, str):
-            edges = self.picture.diagram.edges_of(target)
-            made = self.graph.producer(target)
-            box = int(self.picture.diagram.source[edges[0]]) if len(edges) else None
-            box = self.picture.diagram.box(made) if box is None and made is not None else box
-        else:
-            box = self.picture.diagram.box(target)
-        if box is not None:
-            self.reveal_box(box)
-
-    def reveal_box(self, box: int) -> None:
-        x, y = self._middle(box)
-        frame = self.camera.frame.grown(-40 / self.camera.zoom)
-        inside = frame.left <= x <= frame.right and frame.top <= y <= frame.bottom
-        if not inside or self.camera.zoom < LEAST_FIT:
-            self.set_camera(replace(self.camera, zoom=max(self.camera.zoom, START_ZOOM), x=x, y=y))
-
     # Boxes that the user puts elsewhere
 
     def shift(self, boxes: Iterable[int], dx: float, dy: float) -> None:
@@ -317,16 +243,6 @@ class Canvas(QWidget):
             matches=frozenset(self._boxes(self._matches)),
         ))  # fmt: skip
 
-    def _boxes(self, nodes: Iterable[NodeId]) -> set[int]:
-        found = (self.picture.diagram.box(node) for node in nodes)
-        return {box for box in found if box is not None}
-
-    def _middle(self, box: int | None) -> tuple[float, float]:
-        if box is None:
-            return self.camera.x, self.camera.y
-        picture = self.picture
-        return float(picture.left[box] + picture.right[box]) / 2, float(picture.top[box] + picture.bottom[box]) / 2
-
     def _anchor(self) -> NodeId | None:
         """A node to hold on to while the picture changes: a selected one in view, else the one nearest the middle."""
         picture, frame = self.picture, self.camera.frame
@@ -336,80 +252,3 @@ class Canvas(QWidget):
             away = np.abs(picture.top[boxes] - self.camera.y) + np.abs(picture.left[boxes] - self.camera.x)
             chosen = boxes[np.argsort(away)].tolist()
         return next((nodes[0] for box in chosen if (nodes := picture.diagram.nodes(box))), None)
-
-    def _place(self, state: ViewState) -> None:
-        if state.zoom is not None:
-            self.set_camera(replace(self.camera, zoom=state.zoom, x=state.x, y=state.y))
-            return
-        self.zoom_fit()
-        if self.camera.zoom < LEAST_FIT and len(self.picture.left):
-            first = int(np.argmin(self.picture.top))
-            x, _ = self._middle(first)
-            top = self.picture.bounds.top
-            self.set_camera(replace(self.camera, zoom=START_ZOOM, x=x, y=top + self.height() / 2 / START_ZOOM - 30))
-        self._show_start = True  # until the user looks elsewhere: the view has not its size yet
-
-    # Qt
-
-    def sizeHint(self) -> QSize:
-        return QSize(900, 640)
-
-    def event(self, event: QEvent) -> bool:
-        if isinstance(event, QNativeGestureEvent) and self._input.pinch(event):
-            return True
-        return super().event(event)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        try:
-            painter.fillRect(self.rect(), QColor(self.theme.canvas))
-            self.paint(painter)
-        finally:
-            painter.end()
-
-    def paint(self, painter: QPainter) -> None:
-        """The view without its background."""
-        self.painter.paint(painter, self.camera)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self.furniture.paint(painter, self.picture, self.painter.colors, self.look, self.camera)
-        self._input.paint(painter)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        at_start = self._show_start
-        self.camera = self.camera.sized(self.width(), self.height())
-        if at_start:
-            self._place(ViewState())
-        self.camera_changed.emit()
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        self._input.press(event)
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self._input.move(event)
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        self._input.release(event)
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        self._input.double_click(event)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        self._input.wheel(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if not self._input.key_press(event):
-            super().keyPressEvent(event)
-
-    def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        if not self._input.key_release(event):
-            super().keyReleaseEvent(event)
-
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        self._input.context_menu(event)
-
-    def leaveEvent(self, event: object) -> None:
-        self.set_pointed(-1, -1, "")
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        self._input.cancel()
-        super().focusOutEvent(event)
