@@ -16,7 +16,8 @@ def in_order(
     """The nodes of an edit in topological order, given that they were in one before it.
 
     Untouched nodes keep their order; a new one (from `first_new` on, last in `nodes`) comes right behind the last of
-    its producers. Raises Fault for a cycle.
+    its producers, or right before the first of its consumers where nothing makes what it reads. Raises Fault for a
+    cycle.
     """
     changed = [node for node in touched if node in nodes]
     if not changed:
@@ -28,6 +29,10 @@ def in_order(
     for node in added:
         makers = [made for tensor in reads(nodes[node]) if (made := index.producers.get(tensor)) is not None]
         after[node] = max((after.get(made, place.get(made, -1)) for made in makers), default=-1)
+    for node in reversed(added):
+        if after[node] < 0:
+            users = [user for output in nodes[node].output for user in index.users.get(output, ())]
+            after[node] = min((after.get(user, place.get(user, 0) - 1) for user in users), default=-1)
     if added:
         order = _merged(order, sorted(added, key=after.__getitem__), after)
         place = dict(zip(order, range(len(order)), strict=True))

@@ -52,6 +52,17 @@ def test_several_new_nodes_at_one_place_keep_their_order() -> None:
     assert names(edit.commit()) == ["front", "Relu_0", *(f"abs{n}" for n in range(5)), "Sigmoid_1", "Neg_2"]
 
 
+def test_new_nodes_that_read_weights_stand_before_their_consumers() -> None:
+    edit = Edit(models.chain())
+    edit.set_initializer(np.zeros(2, np.float32), "w")
+    edit.add_node("Abs", ["w"], ["w1"], name="first")
+    edit.add_node("Neg", ["w1"], ["w2"], name="second")
+    last = edit.base.find("Neg_2")
+    edit.replace_node(last, op_type="Add", inputs=[*edit.nodes[last].input, "w2"])
+    after = edit.commit()
+    assert names(after) == ["Relu_0", "Sigmoid_1", "first", "second", "Neg_2"]
+
+
 def test_a_rewire_to_what_comes_later_moves_the_nodes() -> None:
     graph = models.small("g (float[2] x) => (float[2] y, float[2] z) { a = Relu(x) y = Neg(a) b = Abs(x) z = Tanh(b) }")
     edit = Edit(graph)
