@@ -95,14 +95,16 @@ class EngineControl:
         if tab not in self.window.tabs():
             return
         if isinstance(outcome, Failed):
-            self._refused(tab, outcome, self.compiler, loud=settings is not None)
+            self._refused(tab, outcome, "tensorrt-rtx", loud=settings is not None)
             return
         try:
             report = read_report(Path(outcome.result["report"]))
         except Fault as fault:
             self.window.show_fault(fault, "The report can't be read")
             return
-        tab.set_report(report, revision)
+        shown = tab.document.graph.revision
+        if revision == shown or tab.report_revision != shown:  # a newer report is not replaced by an older one
+            tab.set_report(report, revision)
         if settings is not None:
             tab.engine = Path(outcome.result["engine"])
             self.window.say(f"Built {tab.engine.name}: {len(report.layers)} layers in {report.seconds:.1f} s")
@@ -135,7 +137,7 @@ class EngineControl:
         if tab not in self.window.tabs():
             return
         if isinstance(outcome, Failed):
-            self._refused(tab, outcome, "ONNX Runtime")
+            self._refused(tab, outcome, "onnxruntime")
             return
         try:
             tab.set_profile(read_profile(Path(outcome.result["profile"])), revision)
@@ -161,19 +163,23 @@ class EngineControl:
         if tab not in self.window.tabs():
             return
         if isinstance(outcome, Failed):
-            self._refused(tab, outcome, "ONNX Runtime")
+            self._refused(tab, outcome, "onnxruntime")
             return
         try:
             tab.set_verification(read_verification(Path(outcome.result["verification"])), revision)
         except Fault as fault:
             self.window.show_fault(fault, "The result can't be read")
 
-    def _refused(self, tab: Tab, outcome: Failed, by: str, loud: bool = True) -> None:
+    def _refused(self, tab: Tab, outcome: Failed, backend: str, loud: bool = True) -> None:
         """Shows what a compiler or runtime refused; a job that was cancelled is no refusal."""
         if outcome.cancelled:
             return
-        tab.set_refusal(Problem(outcome.message, outcome.where, outcome.hint, "error"), by)
-        self.window.say(f"{by}: {outcome.message}", error=True)
+        from graftwerk.widgets.panels.readout import backend_name
+
+        by = self.compiler if backend == "tensorrt-rtx" else backend_name(backend)
+        message = f"{by}: {outcome.message}"
+        tab.set_refusal(Problem(message, outcome.where, outcome.hint, "error"), backend)
+        self.window.say(message, error=True)
         if loud:
             self.window.docks.show("problems")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ class Tab(QWidget):
         self.profile_revision = -1
         self.verification: Verification | None = None
         self.verification_revision = -1
-        self.refusals: tuple[Problem, ...] = ()
+        self.refusals: dict[str, Problem] = {}
         self.overlay = "none"
         self.preview = Preview(self, window)
         self.engine: Path | None = None
@@ -107,7 +107,7 @@ class Tab(QWidget):
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is doubtful in the model, and what the last compile refused."""
-        found = self.document.graph.problems + self.inference.problems + self.refusals
+        found = self.document.graph.problems + self.inference.problems + tuple(self.refusals.values())
         incomplete = self.document.graph.incomplete
         return (*found, Problem(incomplete.text, "", incomplete.hint)) if incomplete else found
 
@@ -149,7 +149,8 @@ class Tab(QWidget):
     def set_report(self, report: Report | None, revision: int) -> None:
         """Takes what a compiler made of a revision."""
         self.report, self.report_revision = report, revision
-        self.refusals = ()
+        if report is not None:
+            self.refusals.pop(report.backend, None)
         if report is not None and self.overlay == "none":
             self.overlay = "fusion"
         self._show_overlay()
@@ -158,6 +159,7 @@ class Tab(QWidget):
     def set_profile(self, profile: Profile, revision: int) -> None:
         """Takes the times of a revision."""
         self.profile, self.profile_revision = profile, revision
+        self.refusals.pop(profile.backend, None)
         self.overlay = "time"
         self._show_overlay()
         self.changed.emit()
@@ -165,11 +167,12 @@ class Tab(QWidget):
     def set_verification(self, verification: Verification, revision: int) -> None:
         """Takes how a revision compares with the model as it was opened."""
         self.verification, self.verification_revision = verification, revision
+        self.refusals.pop(verification.backend, None)
         self.changed.emit()
 
-    def set_refusal(self, problem: Problem, by: str) -> None:
-        """Takes what a compiler or runtime refused, and selects the node that it names."""
-        self.refusals = (replace(problem, message=f"{by}: {problem.message}"),)
+    def set_refusal(self, problem: Problem, backend: str) -> None:
+        """Takes what a backend refused, until it has taken the model, and selects the node that it names."""
+        self.refusals[backend] = problem
         self.select_refs((problem.where,))
         self.changed.emit()
 
