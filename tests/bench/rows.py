@@ -17,13 +17,17 @@ SHARED = ROOT.parent / "shared"
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. The bound is on ours / peer where there is a peer, else on ours; inf where nothing is promised."""
+    """One figure. The bound is on ours / peer where there is a peer, else on ours; inf where nothing is promised.
+
+    `missing` says why the peer could not be measured: such a row is not passed.
+    """
 
     name: str
     ours: float
     unit: str = "s"
     peer: float | None = None
     bound: float = math.inf
+    missing: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -36,6 +40,8 @@ class Row:
 
     @property
     def ok(self) -> bool:
+        if self.missing:
+            return False
         ratio = self.ratio
         return (self.ours if ratio is None else ratio) <= self.bound
 
@@ -44,9 +50,10 @@ def table(rows: list[Row]) -> str:
     """The rows, in columns: name | ours | peer | ratio | bound | ok."""
     cells = [("name", "ours", "peer", "ratio", "bound", "ok")]
     for row in rows:
-        peer = "" if row.peer is None else f"{row.peer:.4g} {row.unit}".strip()
+        peer = row.missing if row.peer is None else f"{row.peer:.4g} {row.unit}".strip()
         ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
-        bound = "" if math.isinf(row.bound) else f"{row.bound:g}" + (f" {row.unit}" if row.peer is None else "×")
+        relative = row.peer is not None or row.missing
+        bound = "" if math.isinf(row.bound) else f"{row.bound:g}" + ("×" if relative else f" {row.unit}")
         cells.append((row.name, f"{row.ours:.4g} {row.unit}".strip(), peer, ratio, bound, "ok" if row.ok else "NOT OK"))
     widths = [max(len(line[i]) for line in cells) for i in range(6)]
     return "\n".join(" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
