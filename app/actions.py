@@ -179,6 +179,9 @@ def _start(found: OperationInfo, window: Window) -> None:
     window.edits.start(found)
 
 
+_SELECTED = ("node", "nodes", "tensor", "tensors")
+
+
 def _why_not(found: OperationInfo, window: Window) -> Reason | None:
     """Why an operation can't be started on what is selected. Missing parameters are no reason: its form asks."""
     blocked = _needs_edit(window)
@@ -187,5 +190,6 @@ def _why_not(found: OperationInfo, window: Window) -> Reason | None:
     suggested = found.cls.suggest(window.tab.graph, window.tab.selection)
     if isinstance(suggested, Reason):
         return suggested
-    asked = any(p.required and not getattr(suggested, p.name) for p in found.parameters)
+    # What the selection doesn't give is asked in the form, which then says itself what is wrong.
+    asked = any(p.required and (p.kind not in _SELECTED or not getattr(suggested, p.name)) for p in found.parameters)
     return None if asked else why_blocked(suggested, window.tab.graph)

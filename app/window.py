@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QMessageBox, QStackedWidget, QTabWidget
 
 from graftwerk.app.actions import Action, operation_actions, standard_actions
@@ -44,6 +44,7 @@ class Window(QMainWindow):
     def __init__(self, settings: Settings, complete: bool = True) -> None:
         super().__init__()
         self.settings = settings
+        self._defect: QMessageBox | None = None
         self.theme: Theme = DARK if settings.dark else LIGHT
         self.jobs = Jobs(self)
         self.files = FileControl(self)
@@ -183,13 +184,19 @@ class Window(QMainWindow):
             self.say(done)
         return True
 
-    def show_fault(self, fault: Fault, title: str = "That didn't work", details: str = "") -> None:
-        """Shows what is wrong, where, and what to try."""
+    def show_fault(self, fault: Fault, title: str = "That didn't work", details: str = "") -> QMessageBox:
+        """Shows what is wrong, where, and what to try; with details, they can be copied with all of it."""
         box = QMessageBox(QMessageBox.Icon.Warning, "Graftwerk", title, QMessageBox.StandardButton.Ok, self)
         box.setInformativeText("\n\n".join(filter(None, [str(fault), fault.hint])))
-        box.setDetailedText(details)
+        if details:
+            box.setDetailedText(details)
+            copy = box.addButton("Copy", QMessageBox.ButtonRole.ActionRole)
+            copy.clicked.disconnect()  # a button of a message closes it
+            text = "\n\n".join([title, box.informativeText(), details])
+            copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.open()
+        return box
 
     def report_defect(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """The window's `sys.excepthook`: a defect is shown with a text that can be copied, and the window goes on."""
@@ -198,9 +205,15 @@ class Window(QMainWindow):
         if isinstance(error, Fault):
             self.show_fault(error)
             return
+        if self._defect is not None:  # one in a paint event comes again and again
+            return
         system = f"Graftwerk {version('graftwerk')}, Python {sys.version.split()[0]}, {sys.platform}"
-        fault = Fault("This is a defect of Graftwerk. The details can be copied into a report.", system)
-        self.show_fault(fault, "Something went wrong inside", text)
+        fault = Fault("This is a defect of Graftwerk. The details can be copied into a report.", hint=system)
+        self._defect = self.show_fault(fault, "Something went wrong inside", text)
+        self._defect.finished.connect(self._forget_defect)
+
+    def _forget_defect(self) -> None:
+        self._defect = None
 
     def about(self) -> None:
         lines = [f"Graftwerk {version('graftwerk')}", self.engines.compiler, f"Python {sys.version.split()[0]}"]
@@ -276,19 +289,26 @@ class Window(QMainWindow):
                 self._refresh_action(action)
 
         menu.aboutToShow.connect(refresh)
+        menu.aboutToHide.connect(lambda: self._enable(asked))
+
+    def _enable(self, actions: Iterable[Action]) -> None:
+        """Lets operations be started by their keys: that they were grey in a menu says nothing of a later selection."""
+        for action in actions:
+            self.actions_by_id[action.id].setEnabled(True)
 
     def _context_menu(self, position: QPoint, hit: object) -> None:
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        asked = [action for action in self._actions.values() if action.id.startswith("operation.")]
         family = ""
-        for action in self._actions.values():
-            if action.id.startswith("operation."):
-                if family and action.menu != family:
-                    menu.addSeparator()
-                family = action.menu
-                self._refresh_action(action)
-                menu.addAction(self.actions_by_id[action.id])
+        for action in asked:
+            if family and action.menu != family:
+                menu.addSeparator()
+            family = action.menu
+            self._refresh_action(action)
+            menu.addAction(self.actions_by_id[action.id])
+        menu.aboutToHide.connect(lambda: self._enable(asked))
         menu.popup(position)
 
     # Following the tabs

@@ -46,7 +46,10 @@ class MoveQdq(Operation):
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> Self | Reason:
         found = selected_pair(graph, selection)
-        return found if isinstance(found, Reason) else cls(graph.ref(found.dequantize))
+        if isinstance(found, Reason):
+            return found
+        down, up = (cls(graph.ref(found.dequantize), direction) for direction in ("down", "up"))
+        return up if down.blocked(graph) and not up.blocked(graph) else down
 
     def blocked(self, graph: Graph) -> Reason | None:
         found = plan(graph, self.node, self.direction, self.across)
