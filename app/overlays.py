@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from graftwerk.backend.engines.report import Layer, Profile, Report
@@ -101,6 +101,7 @@ def _time(graph: Graph, profile: Profile, theme: Theme, title: str) -> Overlay:
         LegendLine(theme.heat_color(0.0), "0"),
         LegendLine("", f"latency p50 {median(profile.latency_milliseconds):.3f} ms", "without profiling"),
         LegendLine("", f"sum of nodes {total:.3f} ms", "while profiling"),
+        *_stand_ins(profile.stand_ins, "run"),
     )
     return Overlay(title, colors, labels, legend)
 
@@ -111,8 +112,13 @@ def _states(report: Report) -> Iterable[LegendLine]:
         yield LegendLine("", f"{states['folded']} folded", "computed at build time")
     if states["free"]:
         yield LegendLine("", f"{states['free']} free", "no kernel of their own")
-    if report.stand_ins:
-        yield LegendLine("", f"{len(report.stand_ins)} stand-ins", "plugins compiled as their original subgraph")
+    yield from _stand_ins(report.stand_ins, "compiled")
+
+
+def _stand_ins(refs: Sequence[str], what: str) -> Iterable[LegendLine]:
+    if refs:
+        count = "1 stand-in" if len(refs) == 1 else f"{len(refs)} stand-ins"
+        yield LegendLine("", count, f"{'a plugin' if len(refs) == 1 else 'plugins'} {what} as the original subgraph")
 
 
 def _in_order(counts: Counter[str]) -> list[tuple[str, int]]:
