@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import islice
+from heapq import merge
+from itertools import accumulate, islice
 
 from rapidfuzz import fuzz, process
 
@@ -39,9 +41,19 @@ class Fuzzy:
     def _parts(self) -> list[str]:
         return sorted(set("\n".join(self._lower).translate(_BETWEEN_PARTS).split()))
 
+    @cached_property
+    def _joined(self) -> str:
+        """All texts from the shortest on, a line each: searched at the speed of C."""
+        return "\n" + "\n".join([self._lower[row] for row in self._by_length]) + "\n"
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each line of `_joined` begins."""
+        return list(accumulate((len(self._lower[row]) + 1 for row in self._by_length), initial=1))
+
     def prepare(self) -> None:
         """Does what the first query would have to wait for: 0.1 s for a hundred thousand texts."""
-        self._parts, self._by_length  # noqa: B018 - each is computed once, when it is first read
+        self._parts, self._joined, self._starts  # noqa: B018 - each is computed once, when it is first read
 
     def search(self, query: str) -> Sequence[int]:
         """The rows that match, best first and at most `MOST`; the first ones, as they come, for an empty query."""
@@ -49,19 +61,30 @@ class Fuzzy:
         if not text:
             return range(min(len(self._texts), MOST))
         words = text.split()
-        begins = islice((row for row in self._by_length if self._lower[row].startswith(text)), MOST // 4)
+        begins = islice(self._rows_with("\n" + text), MOST // 4)
         found = dict.fromkeys([*begins, *self._holding([[word] for word in words])])
         if not found and len(text) > 2:
             return self._holding([self._like(word) for word in text.translate(_BETWEEN_PARTS).split()])
         return sorted(found, key=lambda row: self._distance(self._lower[row], text, words))[:MOST]
 
     def _holding(self, words: list[list[str]]) -> list[int]:
-        """Rows that hold each word, of which there may be several spellings."""
+        """Rows that hold each word, of which there may be several spellings; the shorter rows first."""
+        if not all(words):
+            return []
         lower = self._lower
-        rows: Iterable[int] = self._by_length
-        for spellings in words:
-            rows = _filtered(rows, lower, spellings)
-        return list(islice(rows, MOST))
+        first = max(words, key=lambda spellings: min(map(len, spellings)))
+        rest = [spellings for spellings in words if spellings is not first]
+        rows = merge(*map(self._rows_with, first), key=lambda row: len(lower[row]))
+        matching = (row for row in rows if all(any(one in lower[row] for one in each) for each in rest))
+        return list(dict.fromkeys(islice(matching, MOST)))
+
+    def _rows_with(self, text: str) -> Iterator[int]:
+        """Rows whose line holds a text, the shorter ones first."""
+        place = self._joined.find(text)
+        while place >= 0:
+            line = bisect_right(self._starts, place if text[0] != "\n" else place + 1) - 1
+            yield self._by_length[line]
+            place = self._joined.find(text, self._starts[line + 1] - 1)
 
     def _like(self, word: str) -> list[str]:
         """Parts of names that a word may mean: itself where any holds it."""
@@ -86,10 +109,3 @@ def _begins_a_part(name: str, word: str) -> bool:
     while place > 0 and name[place - 1].isalnum():
         place = name.find(word, place + 1)
     return place >= 0
-
-
-def _filtered(rows: Iterable[int], lower: list[str], spellings: list[str]) -> Iterator[int]:
-    if len(spellings) == 1:
-        one = spellings[0]
-        return (row for row in rows if one in lower[row])
-    return (row for row in rows if any(spelling in lower[row] for spelling in spellings))
