@@ -31,6 +31,8 @@ _LEFT, _RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDoc
 _BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
 #: What is left of a title bar to drag a tabbed dock by, pixels.
 _GRIP = 5
+#: The outline of a large graph is built anew when the hands rest, milliseconds.
+_PAUSE = 120
 #: Changes whenever the set of docks does: a layout that was saved for another set is not restored.
 _LAYOUT_VERSION = 1
 
@@ -71,6 +73,11 @@ class Docks:
         self._title_timer.setSingleShot(True)
         self._title_timer.timeout.connect(self._show_titles)
         self._stale: set[str] = set()
+        self._shown: Tab | None = None
+        self._pause = QTimer(window)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE)
+        self._pause.timeout.connect(lambda: self._catch_up("outline"))
         for key, title, area in _PLACES:
             self._add(key, title, area)
         self.reset()
@@ -155,7 +162,11 @@ class Docks:
         self._stale = set(self._docks)
         for key, dock in self._docks.items():
             if dock.isVisible() and not dock.visibleRegion().isEmpty():
-                self._catch_up(key)
+                if key == "outline" and tab is not None and tab is self._shown:
+                    self._pause.start()
+                else:
+                    self._catch_up(key)
+        self._shown = tab
         count = len(tab.problems) if tab is not None else 0
         self._docks["problems"].setWindowTitle(f"Problems {count}" if count else "Problems")
 
@@ -180,7 +191,7 @@ class Docks:
         }
         if key in fill:
             fill[key]()
-            if tab is not None:
+            if tab is not None and key != "inspector":
                 self._show_selected(key, tab)
 
     def show_selection(self, tab: Tab) -> None:

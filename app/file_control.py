@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ class FileControl:
                 continue
             self.window.add_tab(document)
             self.window.settings.add_recent(path)
+            gc.freeze()  # a model's records are no garbage: no collection is to walk through a million of them
         if len(refused) == 1:
             path, fault = refused[0]
             self.window.show_fault(fault, f"{path.name} can't be opened")

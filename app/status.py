@@ -25,6 +25,7 @@ class StatusLine:
 
     def __init__(self, window: Window) -> None:
         self._window = window
+        self._drawn: tuple[bool, bool] | None = None
         self._bar: QStatusBar = window.statusBar()
         self._bar.setSizeGripEnabled(False)
         self._preview = QToolButton(self._bar)
@@ -74,8 +75,10 @@ class StatusLine:
         on = tab is not None and tab.preview.on
         self._preview.setEnabled(tab is not None)
         self._preview.setChecked(on)
-        self._preview.setIcon(icon("live", theme.success if on else theme.muted))
-        self._cancel.setIcon(theme_icon("close", theme))
+        if self._drawn != (theme.dark, on):
+            self._drawn = theme.dark, on
+            self._preview.setIcon(icon("live", theme.success if on else theme.muted))
+            self._cancel.setIcon(theme_icon("close", theme))
         self._show_badge(tab)
         if tab is None:
             self._facts.setText("")

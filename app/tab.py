@@ -237,11 +237,13 @@ class Tab(QWidget):
         change = diff(self._drawn, graph) if self._drawn is not None and not self._path else None
         self.canvas.set_graph(graph, change, state)
         self._drawn = None if self._path else graph
-        self.selection = Selection(self.canvas.selected_nodes, self.canvas.selected_tensors)
+        selection = Selection(self.canvas.selected_nodes, self.canvas.selected_tensors)
+        other, self.selection = selection != self.selection, selection
         self.breadcrumbs.set_path([self.title, *(inside.label for inside in self._path)])
         self._show_overlay()
         self.changed.emit()
-        self.selection_changed.emit()
+        if other:
+            self.selection_changed.emit()
 
     def _show_overlay(self) -> None:
         self.switch.set_state(self.overlay, has_report=self.report is not None, has_profile=self.profile is not None)

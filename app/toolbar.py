@@ -9,6 +9,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from graftwerk.widgets.icons import theme_icon
+from graftwerk.widgets.theme import Theme
 
 if TYPE_CHECKING:
     from graftwerk.app.window import Window
@@ -23,6 +24,7 @@ class ToolBar(QToolBar):
     def __init__(self, window: Window) -> None:
         super().__init__("Main", window)
         self._window = window
+        self._theme: Theme | None = None
         self.setObjectName("main toolbar")
         self.setMovable(False)
         self.setIconSize(QSize(18, 18))
@@ -66,9 +68,11 @@ class ToolBar(QToolBar):
     def refresh(self) -> None:
         """Shows the state of the window's actions and the chosen targets."""
         window = self._window
-        for key, name in _ICONS.items():
-            window.actions_by_id[key].setIcon(theme_icon(name, window.theme))
-        self._search.setIcon(theme_icon("search", window.theme))
+        if self._theme is not window.theme:  # icons are drawn, which takes longer than all the rest here
+            self._theme = window.theme
+            for key, name in _ICONS.items():
+                window.actions_by_id[key].setIcon(theme_icon(name, window.theme))
+            self._search.setIcon(theme_icon("search", window.theme))
         tab = window.tab
         chosen = window.engines.settings(tab).targets if tab is not None else ()
         self._targets.setText(f"{window.engines.compiler} · {', '.join(chosen).upper() or 'no GPU needed'}")

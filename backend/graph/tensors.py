@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -101,6 +101,11 @@ class Initializer:
 
     proto: TensorProto
     span: Span | None = None
+    #: Number of elements.
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", prod(self.proto.dims))  # kept, for the sum over all weights is often shown
 
     @classmethod
     def from_array(cls, array: NDArray[np.generic], name: str) -> Initializer:
@@ -117,11 +122,6 @@ class Initializer:
     @property
     def dims(self) -> tuple[int, ...]:
         return tuple(self.proto.dims)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return prod(self.proto.dims)
 
     @property
     def nbytes(self) -> int:

@@ -58,11 +58,12 @@ def trimmed(found: Page) -> Page:
     return Page(found.title, found.name, found.named, found.doc, kept)
 
 
-def bounded(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """At most `MOST` rows, and how many more there are."""
-    if len(rows) <= MOST:
+def bounded(rows: Sequence[Row], count: int = 0) -> tuple[Row, ...]:
+    """At most `MOST` rows, and how many more there are; of `count` in all, where only the first were made."""
+    count = max(count, len(rows))
+    if count <= MOST:
         return tuple(rows)
-    return (*rows[:MOST], Row(f"and {len(rows) - MOST} more", ""))
+    return (*rows[:MOST], Row(f"and {count - MOST} more", ""))
 
 
 def tensor_row(graph: Graph, key: str, name: str) -> Row:

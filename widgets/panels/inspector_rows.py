@@ -115,7 +115,8 @@ def _model(graph: Graph) -> Page:
     found.sections.append(Section("Model", tuple(rows)))
     for title, infos in (("Inputs", graph.inputs), ("Outputs", graph.outputs)):
         names = [info.name for info in infos if title == "Outputs" or info.name not in graph.initializers]
-        found.sections.append(Section(title, bounded([tensor_row(graph, name, name) for name in names])))
+        rows = [tensor_row(graph, name, name) for name in names[:MOST]]  # a language model has a thousand
+        found.sections.append(Section(title, bounded(rows, len(names))))
     metadata: Iterable[Row] = (Row(entry.key, entry.value) for entry in model.metadata_props)
     found.sections.append(Section("Metadata", tuple(metadata)))
     return trimmed(found)
