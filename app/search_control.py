@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer
 
 from graftwerk.app.actions import Action
 from graftwerk.backend.graph.graph import Graph
@@ -14,6 +17,10 @@ if TYPE_CHECKING:
     from graftwerk.widgets.panels.palette import Palette, PaletteItem
 
 
+#: Waits for a pause in editing, milliseconds.
+PAUSE = 800
+
+
 class SearchControl:
     """Opens the palette over what is asked for, and does what was chosen in it."""
 
@@ -21,6 +28,29 @@ class SearchControl:
         self.window = window
         self._palette: Palette | None = None
         self._items: tuple[int, list[PaletteItem]] = (-1, [])
+        self._timer = QTimer(window)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PAUSE)
+        self._timer.timeout.connect(self._prepare)
+
+    def graph_changed(self) -> None:
+        """Lists what the shown graph holds, on a thread when the hands rest: a large one takes half a second."""
+        self._timer.start()
+
+    def stop(self) -> None:
+        """To be called when the window closes."""
+        self._timer.stop()
+
+    def _prepare(self) -> None:
+        tab = self.window.tab
+        if tab is None or self._items[0] == tab.graph.revision:
+            return
+        graph = tab.graph
+
+        def take(ready: Future[list[PaletteItem]]) -> None:
+            self._items = (graph.revision, ready.result())
+
+        self.window.jobs.compute(lambda: list(_items(graph)), take)
 
     def find(self) -> None:
         """Nodes by name and operator, tensors by name."""
