@@ -315,11 +315,13 @@ class Window(QMainWindow):
 
     def _on_tab(self) -> None:
         self.docks.show_tab(self.tab)
+        self.searching.graph_changed()
         self.refresh()
 
     def _on_changed(self, tab: Tab) -> None:
         if tab is self.tab:
             self.docks.show_tab(tab)
+            self.searching.graph_changed()
         self.refresh()
 
     def _on_selection(self, tab: Tab) -> None:
@@ -344,6 +346,7 @@ class Window(QMainWindow):
         if not all(self.files.may_close(tab) for tab in self.tabs()):
             event.ignore()
             return
+        self.searching.stop()
         self.docks.save()
         for tab in self.tabs():
             self.engines.forget(tab)
