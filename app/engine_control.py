@@ -50,7 +50,7 @@ class EngineControl:
 
     def settings(self, tab: Tab) -> BuildSettings:
         """What the next build of a model is asked."""
-        targets = tuple(self.window.settings.read("targets", ["sm89"]))
+        targets = tuple(name for name in self.window.settings.read("targets", ["sm89"]) if isinstance(name, str))
         known = self.library.get("targets", list(targets))
         return self._builds.get(tab, BuildSettings(tuple(name for name in targets if name in known) or ("sm89",)))
 

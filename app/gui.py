@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtCore import QEvent, QMessageLogContext, QObject, QtMsgType, QTimer, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication, QWidget
 
 from graftwerk.app.settings import Settings
@@ -20,11 +20,18 @@ def make_application() -> QApplication:
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
+    qInstallMessageHandler(_tell)
     application = QApplication(sys.argv[:1])
     application.setApplicationName("graftwerk")
     application.setApplicationDisplayName("Graftwerk")
     application.setDesktopFileName("graftwerk")
     return application
+
+
+def _tell(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
+    """Qt's messages on stderr, without those that say each time that an offscreen window has no frame to ask about."""
+    if not text.startswith("This plugin does not support"):
+        sys.stderr.write(f"{text}\n")
 
 
 class FirstPaint(QObject):

@@ -38,11 +38,12 @@ class Settings:
         self.write("recent", list(dict.fromkeys(names))[:RECENT])
 
     def read(self, key: str, default: Any) -> Any:
-        """A JSON value."""
+        """A JSON value; the default where there is none of its type."""
         try:
-            return json.loads(str(self._store.value(key)))
+            value = json.loads(str(self._store.value(key)))
         except ValueError:
             return default
+        return value if isinstance(value, type(default)) else default
 
     def write(self, key: str, value: Any) -> None:
         self._store.setValue(key, json.dumps(value))

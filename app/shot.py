@@ -78,6 +78,9 @@ def _prepare(window: Window, shot: Shot) -> None:
     wait(lambda: bool(window.engines.library or window.engines.missing))
     wait(lambda: tab.inference.known)
     if shot.overlay in ("fusion", "precision"):
+        known = window.engines.library.get("targets", [])
+        if known and shot.target not in known:
+            raise Fault("TensorRT-RTX doesn't build for this target", shot.target, f"It builds for {', '.join(known)}.")
         task = window.engines.build()
         wait(lambda: task.over)
         _raise(task.view.failure)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from graftwerk.app.settings import Settings
@@ -19,7 +20,7 @@ Open = Callable[..., Tab]
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(qapp: QApplication, tmp_path: Path) -> Settings:
     return Settings(tmp_path / "settings" / "window.ini")
 
 
