@@ -57,7 +57,7 @@ def _needs_two(window: Window) -> Reason | None:
 
 
 def _needs_inside(window: Window) -> Reason | None:
-    return None if window.tab and window.tab.depth else Reason("Double-click a node that has a graph inside")
+    return None if window.tab and window.tab.nesting else Reason("Double-click a node that has a graph inside")
 
 
 def _needs_report(window: Window) -> Reason | None:
@@ -140,7 +140,7 @@ def standard_actions() -> Iterator[Action]:
     yield Action("view.arrange", "Arrange Anew", "View", lambda w: w.need_tab().canvas.reset_moved(), "", needs_tab)
     yield Action(
         "view.up", "Back to the Outer Graph", "View",
-        lambda w: w.need_tab().go_up(w.need_tab().depth - 1), "Backspace", _needs_inside,
+        lambda w: w.need_tab().go_up(w.need_tab().nesting - 1), "Backspace", _needs_inside,
     )
     for key, title, why in _OVERLAYS:
         yield Action(f"overlay.{key}", f"Show {title}", "View", partial(_show_overlay, key), "", why)

@@ -51,11 +51,10 @@ class FileControl:
             self.window.settings.add_recent(path)
             gc.freeze()  # a model's records are no garbage: no collection is to walk through a million of them
         if len(refused) == 1:
-            path, fault = refused[0]
-            self.window.show_fault(fault, f"{path.name} can't be opened")
+            self.window.show_fault(refused[0][1], f"{refused[0][0].name} can't be opened")
         elif refused:
-            lines = "\n".join(f"{path.name}: {fault.message}" for path, fault in refused)
-            details = "\n\n".join("\n".join(filter(None, [str(fault), fault.hint])) for _, fault in refused)
+            lines = "\n".join(f"{path.name}: {why.message}" for path, why in refused)
+            details = "\n\n".join("\n".join(filter(None, [str(why), why.hint])) for _, why in refused)
             self.window.show_fault(Fault(lines), f"{len(refused)} files can't be opened", details)
 
     def open_sample(self) -> None:

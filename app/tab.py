@@ -209,7 +209,7 @@ class Tab(QWidget):
             self._show_graph(state)
 
     @property
-    def depth(self) -> int:
+    def nesting(self) -> int:
         """How far inside the shown graph is, 0 the model's own."""
         return len(self._path)
 

@@ -197,7 +197,9 @@ def test_a_blocked_action_says_why_in_the_status_line(window: Window, digits: Ta
     assert "Select" in window.status._message.text()
 
 
-def test_the_form_belongs_to_the_model_it_was_opened_for(window: Window, digits: Tab, open_model: Open, models: Path) -> None:
+def test_the_form_belongs_to_the_model_it_was_opened_for(
+    window: Window, digits: Tab, open_model: Open, models: Path
+) -> None:
     relu = nodes_of(digits.graph, "Relu")[0]
     driving.click(digits, relu)
     with context_menu(digits, point_of(digits, relu)) as menu:

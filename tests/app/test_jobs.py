@@ -22,6 +22,7 @@ from graftwerk.app.settings import Settings
 from graftwerk.app.tab import Tab
 from graftwerk.app.window import Window
 from graftwerk.backend.engine_jobs import BuildSettings
+from graftwerk.backend.graph.graph import NodeRef
 from graftwerk.backend.graph.standin import plugin_nodes
 from graftwerk.backend.jobs.protocol import Job, Started
 from graftwerk.backend.operations.qdq_insert import InsertQdqLayer
@@ -204,7 +205,7 @@ def test_a_refusal_goes_with_the_next_build_that_works(window: Window, open_mode
     assert tab.problems
     finish(window.engines.profile())  # what one runtime takes says nothing of the other
     assert len(tab.problems) == 1
-    tab.document.apply(RemoveQdq("asymmetric_dq"))
+    tab.document.apply(RemoveQdq(NodeRef("asymmetric_dq")))
     still_builds(window, tab)
     assert not tab.problems
 

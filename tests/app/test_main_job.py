@@ -132,8 +132,9 @@ def test_a_hull_and_the_layer_table_select_each_other(window: Window, digits: Ta
         row for row in range(table.model().rowCount())
         if window.docks.layers.model.layers[window.docks.layers.model.shown[row]] is other
     )  # fmt: skip
-    table.scrollTo(table.model().index(row, 1))
-    QTest.mouseClick(table.viewport(), driving.LEFT, driving.NONE, table.visualRect(table.model().index(row, 1)).center())
+    cell = table.model().index(row, 1)
+    table.scrollTo(cell)
+    QTest.mouseClick(table.viewport(), driving.LEFT, driving.NONE, table.visualRect(cell).center())
     chosen = {tab.graph.ref(node) for node in tab.selection.nodes}
     assert chosen == set(other.onnx_nodes) & {tab.graph.ref(node) for node in tab.graph.nodes}
 
@@ -163,7 +164,7 @@ def test_a_bar_of_the_timeline_selects_its_node(window: Window, digits: Tab) -> 
     bar = int(np.flatnonzero((bars.node == number) & (bars.row == 0))[0])
 
     def place() -> QPointF:
-        return plot.item.mapToScene(float(bars.start[bar] + bars.length[bar] / 2), 0.5)
+        return QPointF(plot.item.mapToScene(float(bars.start[bar] + bars.length[bar] / 2), 0.5))
 
     wait_until(lambda: plot.bar_at(place()) == bar, "for the timeline to be laid out")
     QTest.mouseClick(plot.viewport(), driving.LEFT, driving.NONE, plot.mapFromScene(place()))

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication, QMenu, QToolButton
 
 from graftwerk.app.tab import Tab
 from graftwerk.app.window import Window
+from graftwerk.backend.graph.graph import NodeRef
 from graftwerk.backend.operations.rename import RenameNode
 from tests.app import driving
 from tests.app.driving import context_menu, double_click, entry, messages, nodes_of, pick, point_of, text_of, wait_until
@@ -108,7 +109,7 @@ def test_a_body_is_not_edited_and_says_why(window: Window, open_model: Open, mod
         delete = entry(menu, "Delete")
         assert not delete.isEnabled()
         assert "looked at, not edited" in delete.toolTip()
-    window.edits.apply(RenameNode("else_node", "other"))
+    window.edits.apply(RenameNode(NodeRef("else_node"), "other"))
     (box,) = messages(window)
     assert "looked at, not edited" in text_of(box)
     box.close()
@@ -119,7 +120,7 @@ def test_a_body_is_not_edited_and_says_why(window: Window, open_model: Open, mod
 
 def test_undo_shows_the_model_again(window: Window, open_model: Open, model: Path) -> None:
     tab = open_model(model)
-    tab.document.apply(RenameNode("choice", "decision"))
+    tab.document.apply(RenameNode(NodeRef("choice"), "decision"))
     open_branch(tab, "then_branch")
     tab.document.undo()
     assert tab.graph is tab.document.graph

@@ -29,8 +29,8 @@ def softmax_block(graph: Graph) -> list[NodeId]:
     softmax = next(node for node, record in graph.nodes.items() if record.op_type == "Softmax")
     found, node = [softmax], softmax
     while graph.nodes[node].op_type != "MatMul":
-        makers = [graph.producer(name) for name in graph.nodes[node].input]
-        node = next(made for made in makers if made is not None and graph.nodes[made].op_type in ("MatMul", "Div", "Mul", "Add"))
+        makers = [made for name in graph.nodes[node].input if (made := graph.producer(name)) is not None]
+        node = next(made for made in makers if graph.nodes[made].op_type in ("MatMul", "Div", "Mul", "Add"))
         found.append(node)
     return found
 

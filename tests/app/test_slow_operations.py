@@ -14,8 +14,8 @@ from PySide6.QtTest import QTest
 from graftwerk.app.tab import Tab
 from graftwerk.app.window import Window
 from graftwerk.backend.engines.onnxruntime import run_model
-from graftwerk.backend.operations.rename import RenameNode
 from graftwerk.backend.graph.graph import NodeRef
+from graftwerk.backend.operations.rename import RenameNode
 from graftwerk.widgets.panels.form import OperationDialog
 from tests.app import driving
 from tests.app.driving import dialog_of, finish, wait_until
@@ -49,7 +49,9 @@ def start_folding(window: Window) -> None:
     QTest.mouseClick(dialog_of(window, OperationDialog).apply_button, driving.LEFT)
 
 
-def test_folding_runs_in_a_job_and_is_one_step(window: Window, open_model: Open, foldable: Path, tmp_path: Path) -> None:
+def test_folding_runs_in_a_job_and_is_one_step(
+    window: Window, open_model: Open, foldable: Path, tmp_path: Path
+) -> None:
     tab = open_model(foldable)
     before = tab.document.graph
     start_folding(window)

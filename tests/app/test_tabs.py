@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
+from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
 
 from graftwerk.app.settings import Settings
 from graftwerk.app.tab import Tab
@@ -84,7 +84,7 @@ def test_unsaved_changes_are_asked_about(window: Window, copies: list[Path]) -> 
     assert window._stack.currentWidget() is window._welcome
 
 
-def close_button(window: Window, index: int) -> object:
+def close_button(window: Window, index: int) -> QWidget:
     bar = window._tabs.tabBar()
     return bar.tabButton(index, bar.ButtonPosition.RightSide) or bar.tabButton(index, bar.ButtonPosition.LeftSide)
 
@@ -160,7 +160,7 @@ def test_samples_open_from_the_empty_window(window: Window) -> None:
 
 def bad_files(models: Path, tmp_path: Path) -> dict[str, Path]:
     whole = (models / "digits.onnx").read_bytes()
-    made = {"truncated.onnx": whole[: len(whole) // 2], "empty.onnx": b"", "text.onnx": b"no model", "zip.onnx": b"PK\3\4"}
+    made = {"truncated.onnx": whole[: len(whole) // 2], "empty.onnx": b"", "text.onnx": b"no", "zip.onnx": b"PK\3\4"}
     for name, content in made.items():
         (tmp_path / name).write_bytes(content)
     outside = helper.make_tensor("w", TensorProto.FLOAT, [4], np.zeros(4, np.float32))

@@ -59,7 +59,8 @@ def test_the_layout_is_remembered_and_can_be_reset(settings: Settings) -> None:
 
 def test_a_spoilt_settings_file_is_no_obstacle(qapp: QApplication, tmp_path: Path) -> None:
     file = tmp_path / "window.ini"
-    file.write_text("[General]\ntheme=@Invalid()\nrecent=\"[1, {\"\ndocks=nonsense\ngeometry=@ByteArray(xx)\ntargets=7\n")
+    spoilt = ["theme=@Invalid()", 'recent="[1, {"', "docks=nonsense", "geometry=@ByteArray(xx)", "targets=7"]
+    file.write_text("\n".join(["[General]", *spoilt, ""]))
     window = Window(Settings(file))
     window.show()
     assert window.isVisible()
