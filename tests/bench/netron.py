@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,8 @@ from tests.bench.rows import SHARED
 
 SCRIPT = SHARED / "bench" / "netron_time.mjs"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-REPEATS = 3
+#: Runs, of which the median counts, and the seconds that each may take.
+REPEATS, PATIENCE = 3, 60
 
 
 def netron_seconds(path: Path) -> tuple[float | None, str]:
@@ -35,6 +37,7 @@ def netron_seconds(path: Path) -> tuple[float | None, str]:
         (Path(temporary) / "node_modules").symlink_to(folder / "node_modules")
         command: list[str | Path] = [
             "node", "--preserve-symlinks", "--preserve-symlinks-main", script, "--repeat", str(REPEATS),
+            "--timeout", str(PATIENCE), "--port", str(_free_port()),
             "--exe", chromium, "--python", folder / "venv" / "bin" / "python", "--out", out, path,
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -42,6 +45,12 @@ def netron_seconds(path: Path) -> tuple[float | None, str]:
             return None, f"netron_time.mjs: {done.stderr.strip().splitlines()[-1:]}"
         times = sorted(run["t"]["painted"] / 1e3 for run in json.loads(out.read_text()) if run.get("ok"))
     return (times[len(times) // 2], "") if times else (None, "Netron did not show it")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @cache
