@@ -11,7 +11,7 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.quantize.requested import disagreements
 from graftwerk.widgets.canvas.overlay import NONE, Hull, LegendLine, Overlay
-from graftwerk.widgets.panels.readout import backend_name, time_text
+from graftwerk.widgets.panels.readout import backend_name, count_text, time_text
 from graftwerk.widgets.theme import PRECISION_COLORS, Theme, precision_color
 
 
@@ -51,7 +51,7 @@ def _fusion(graph: Graph, report: Report, title: str) -> Overlay:
             time = time_text(layer.milliseconds) if layer.milliseconds is not None else ""
             parts = [f"layer {number}", layer.precision, time]
             hulls.append(Hull(layer.name, " · ".join(filter(None, parts)), color, nodes))
-    legend = [LegendLine(precision_color(name), name, f"{count} layers") for name, count in _in_order(counts)]
+    legend = [LegendLine(precision_color(name), name, count_text(count, "layer")) for name, count in _in_order(counts)]
     legend += _states(report)
     return Overlay(title, colors, {}, tuple(legend), tuple(hulls), tinted=False)
 
@@ -78,9 +78,10 @@ def _precision(graph: Graph, report: Report, title: str) -> Overlay:
         achieved[outcome.precision] += 1
         colors[node] = precision_color(outcome.precision)
         labels[node] = " → ".join(missed[ref]) if ref in missed else outcome.precision
-    legend = [LegendLine(precision_color(name), name, f"{count} nodes") for name, count in _in_order(achieved)]
+    legend = [LegendLine(precision_color(name), name, count_text(count, "node")) for name, count in _in_order(achieved)]
     if missed:
-        legend.append(LegendLine("", f"{len(missed)} nodes did not get what they asked for", "asked → got"))
+        text = f"{count_text(len(missed), 'node')} did not get what was asked for"
+        legend.append(LegendLine("", text, "asked → got"))
     return Overlay(title, colors, labels, (*legend, *_states(report)))
 
 
@@ -117,8 +118,8 @@ def _states(report: Report) -> Iterable[LegendLine]:
 
 def _stand_ins(refs: Sequence[str], what: str) -> Iterable[LegendLine]:
     if refs:
-        count = "1 stand-in" if len(refs) == 1 else f"{len(refs)} stand-ins"
-        yield LegendLine("", count, f"{'a plugin' if len(refs) == 1 else 'plugins'} {what} as the original subgraph")
+        which = "a plugin" if len(refs) == 1 else "plugins"
+        yield LegendLine("", count_text(len(refs), "stand-in"), f"{which} {what} as the original subgraph")
 
 
 def _in_order(counts: Counter[str]) -> list[tuple[str, int]]:

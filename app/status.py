@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QToolButton
+from PySide6.QtWidgets import QLabel, QStatusBar, QToolButton
 
 from graftwerk.app.jobs import Task
 from graftwerk.widgets.icons import icon, theme_icon
+from graftwerk.widgets.panels.parts import ElidedLabel
+from graftwerk.widgets.panels.readout import count_text
 
 if TYPE_CHECKING:
     from graftwerk.app.tab import Tab
@@ -39,9 +41,8 @@ class StatusLine:
         self._message_timer = QTimer(window)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(self._message.clear)
-        self._facts = QLabel(self._bar)
+        self._facts = ElidedLabel(parent=self._bar)
         self._facts.setProperty("role", "muted")
-        self._facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._job = QLabel(self._bar)
         self._cancel = QToolButton(self._bar)
         self._cancel.setAutoRaise(True)
@@ -84,10 +85,10 @@ class StatusLine:
             self._facts.setText("")
             return
         graph = tab.document.graph
-        facts = [f"{len(graph.nodes):,} nodes"]
+        facts = [count_text(len(graph.nodes), "node")]
         if tab.report is not None:
             stale = "" if tab.report_revision == graph.revision else " (of an earlier revision)"
-            facts.append(f"{len(tab.report.layers):,} compiled layers{stale}")
+            facts.append(f"{count_text(len(tab.report.layers), 'compiled layer')}{stale}")
         if graph.opset() is not None:
             facts.append(f"opset {graph.opset()}")
         facts.append(f"{_count(sum(weight.size for weight in graph.initializers.values()))} parameters")
