@@ -31,7 +31,7 @@ _LEFT, _RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDoc
 _BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
 #: What is left of a title bar to drag a tabbed dock by, pixels.
 _GRIP = 5
-#: The outline of a large graph is built anew when the hands rest, milliseconds.
+#: What shows all of a large graph is built anew when the hands rest, milliseconds.
 _PAUSE = 120
 #: Changes whenever the set of docks does: a layout that was saved for another set is not restored.
 _LAYOUT_VERSION = 1
@@ -77,7 +77,7 @@ class Docks:
         self._pause = QTimer(window)
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE)
-        self._pause.timeout.connect(lambda: self._catch_up("outline"))
+        self._pause.timeout.connect(self._catch_up_late)
         for key, title, area in _PLACES:
             self._add(key, title, area)
         self.reset()
@@ -162,13 +162,22 @@ class Docks:
         self._stale = set(self._docks)
         for key, dock in self._docks.items():
             if dock.isVisible() and not dock.visibleRegion().isEmpty():
-                if key == "outline" and tab is not None and tab is self._shown:
+                if tab is not None and tab is self._shown and self._may_wait(key, tab):
                     self._pause.start()
                 else:
                     self._catch_up(key)
         self._shown = tab
         count = len(tab.problems) if tab is not None else 0
         self._docks["problems"].setWindowTitle(f"Problems {count}" if count else "Problems")
+
+    def _may_wait(self, key: str, tab: Tab) -> bool:
+        """Whether a panel that shows all of a model, rather than what is selected, follows an edit a little later."""
+        return key == "outline" or (key == "inspector" and tab.selection == Selection())
+
+    def _catch_up_late(self) -> None:
+        for key in ("outline", "inspector"):
+            if self._docks[key].isVisible():
+                self._catch_up(key)
 
     def _catch_up(self, key: str) -> None:
         if key not in self._stale:
