@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QLabel, QStatusBar, QToolButton
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QToolButton
 
 from graftwerk.app.jobs import Task
 from graftwerk.widgets.icons import icon, theme_icon
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 #: How long a message stays, milliseconds.
 MESSAGE = 8000
-#: Longest message shown whole, characters; the tool tip has all of it.
-LONGEST = 110
 
 
 class StatusLine:
@@ -37,13 +35,13 @@ class StatusLine:
         self._preview.setAutoRaise(True)
         self._preview.setToolTip("Compile after each edit and show what became of it (F7)")
         self._preview.clicked.connect(lambda: window.engines.toggle_preview())
-        self._message = QLabel(self._bar)
+        self._message = _giving_way(self._bar)
         self._message_timer = QTimer(window)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(self._message.clear)
         self._facts = ElidedLabel(parent=self._bar)
         self._facts.setProperty("role", "muted")
-        self._job = QLabel(self._bar)
+        self._job = _giving_way(self._bar)
         self._cancel = QToolButton(self._bar)
         self._cancel.setAutoRaise(True)
         self._cancel.setToolTip("Cancel this job")
@@ -66,8 +64,7 @@ class StatusLine:
         """Shows a message for a while."""
         self._message.setProperty("role", "error" if error else "muted")
         self._message.style().polish(self._message)
-        self._message.setText(text if len(text) < LONGEST else text[: LONGEST - 1] + "…")
-        self._message.setToolTip(text)
+        self._message.setText(text)
         self._message_timer.start(MESSAGE)
 
     def refresh(self) -> None:
@@ -130,6 +127,13 @@ class StatusLine:
         task = self._running()
         if task is not None:
             self._window.jobs.cancel(task)
+
+
+def _giving_way(bar: QStatusBar) -> ElidedLabel:
+    """A label as wide as its text where there is room."""
+    label = ElidedLabel(parent=bar)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+    return label
 
 
 def _count(number: int) -> str:
