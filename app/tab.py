@@ -229,7 +229,8 @@ class Tab(QWidget):
         elif self._shown_revision != graph.revision:  # types that arrive are no reason to leave a body
             self.go_up(0)
         self._shown_revision = graph.revision
-        self.inference.graph_changed()
+        if self._window.completed:  # no worker is started beside the first picture
+            self.inference.graph_changed()
         self.preview.graph_changed()
 
     def _show_graph(self, state: ViewState | None = None) -> None:

@@ -44,6 +44,7 @@ class Window(QMainWindow):
     def __init__(self, settings: Settings, complete: bool = True) -> None:
         super().__init__()
         self.settings = settings
+        self.completed = False
         self._defect: QMessageBox | None = None
         self.theme: Theme = DARK if settings.dark else LIGHT
         self.jobs = Jobs(self)
@@ -89,6 +90,9 @@ class Window(QMainWindow):
         self._make_actions(operation_actions())
         self._fill_menus()
         self.docks.complete()
+        self.completed = True
+        for tab in self.tabs():
+            tab.inference.graph_changed()
         self.refresh()
 
     # Tabs

@@ -11,34 +11,35 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from graftwerk.app.main import main
 
-if TYPE_CHECKING:
-    from graftwerk.app.window import Window
-
 
 def watch(begin: float, settle: bool) -> None:
-    from PySide6.QtCore import QObject, QTimer
+    """Hooks into the two steps of the start: the window is painted, then it is completed."""
+    from PySide6.QtCore import QTimer
     from PySide6.QtGui import QPaintEvent
 
+    from graftwerk.app.window import Window
     from graftwerk.widgets.canvas.view import Canvas
 
-    paint = Canvas.paintEvent
+    paint, complete = Canvas.paintEvent, Window.complete
+    painted: list[Canvas] = []
 
-    def painted(canvas: Canvas, event: QPaintEvent) -> None:
+    def paint_and_note(canvas: Canvas, event: QPaintEvent) -> None:
         paint(canvas, event)
-        if canvas.graph.nodes and canvas.window().isVisible():
-            setattr(Canvas, "paintEvent", paint)  # noqa: B010
-            QTimer.singleShot(0, lambda: shown(canvas.window()))  # when the rest of the window is painted as well
+        if canvas.graph.nodes:
+            painted.append(canvas)
 
-    def shown(window: QObject) -> None:
+    def tell_and_complete(window: Window) -> None:
+        if not painted:
+            raise SystemExit("the window is about to be completed, but no graph was painted")
         tell(begin)
         if not settle:
             os._exit(0)
+        complete(window)
         timer = QTimer(window)
-        timer.timeout.connect(lambda: settled(window))  # type: ignore[arg-type]
+        timer.timeout.connect(lambda: settled(window))
         timer.start(50)
 
     def settled(window: Window) -> None:
@@ -46,7 +47,8 @@ def watch(begin: float, settle: bool) -> None:
             tell(begin)
             os._exit(0)
 
-    setattr(Canvas, "paintEvent", painted)  # noqa: B010
+    setattr(Canvas, "paintEvent", paint_and_note)  # noqa: B010
+    setattr(Window, "complete", tell_and_complete)  # noqa: B010
 
 
 def tell(begin: float) -> None:
