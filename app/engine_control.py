@@ -88,8 +88,11 @@ class EngineControl:
 
         def done(outcome: Finished | Failed) -> None:
             self._on_built(tab, graph.revision, outcome, settings if listed else None)
+            if not listed:
+                self.window.jobs.discard(task)
 
-        return self.window.jobs.submit(title, lambda folder: build_job(graph, folder, settings), done, listed)
+        task = self.window.jobs.submit(title, lambda folder: build_job(graph, folder, settings), done, listed)
+        return task
 
     def _on_built(self, tab: Tab, revision: int, outcome: Finished | Failed, settings: BuildSettings | None) -> None:
         if tab not in self.window.tabs():

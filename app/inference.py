@@ -68,7 +68,7 @@ class Inference(QObject):
 
         def done(outcome: Finished | Failed) -> None:
             if isinstance(outcome, Finished):
-                self._jobs.compute(partial(_read, graph, outcome.result), partial(self._take, graph, symbolic))
+                self._jobs.compute(partial(_read, graph, outcome.result), partial(self._take, task, graph, symbolic))
             else:
                 self._inferred = graph.revision  # final: the same graph fails again
                 self._tell()
@@ -76,11 +76,12 @@ class Inference(QObject):
         def prepare(folder: Path) -> InferShapes:
             return replace(shapes.prepare(graph, folder), symbolic=symbolic)
 
-        self._task = self._jobs.submit("Infer shapes", prepare, done, listed=False)
+        self._task = task = self._jobs.submit("Infer shapes", prepare, done, listed=False)
 
-    def _take(self, graph: Graph, symbolic: bool, ready: Future[Types]) -> None:
-        if graph.revision != self._document.graph.revision:
-            return
+    def _take(self, task: Task, graph: Graph, symbolic: bool, ready: Future[Types]) -> None:
+        self._jobs.discard(task)
+        if self._task is not task or graph.revision != self._document.graph.revision:
+            return  # stopped, or of a revision that is shown no more
         types, self.problems = ready.result()
         self._inferred = graph.revision
         self._document.set_types(graph, types)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +31,7 @@ class Task:
         self.view = view
         self.done = done
         self.listed = listed
+        self.folder: Path | None = None
         self.handle: JobHandle | None = None
         self.dropped = False
 
@@ -54,6 +56,7 @@ class Jobs(QObject):
         super().__init__(parent)
         self.tasks: list[Task] = []
         self._pool: JobPool | None = None
+        self._closed = False
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="prepare")
         self._event.connect(self._on_event)
         self._prepared.connect(self._on_prepared)
@@ -76,7 +79,7 @@ class Jobs(QObject):
         task = Task(JobView(title), done, listed)
         if listed:
             self.tasks.append(task)
-        folder = self._pool.new_folder()
+        task.folder = folder = self._pool.new_folder()
         future = self._threads.submit(prepare, folder)
         future.add_done_callback(lambda ready: self._prepared.emit(task, folder, ready))
         self.changed.emit(task)
@@ -98,10 +101,14 @@ class Jobs(QObject):
         task.dropped = True
         self.cancel(task)
 
+    def discard(self, task: Task) -> None:
+        """Removes the folder of a task that is over and whose files nobody reads any more."""
+        if task.folder is not None and not self._closed:
+            self._threads.submit(shutil.rmtree, task.folder, ignore_errors=True)
+
     def close(self) -> None:
         """Ends all workers; nothing is reported after it."""
-        for task in self.tasks:
-            task.dropped = True
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             self._pool.close()
@@ -109,7 +116,10 @@ class Jobs(QObject):
 
     @Slot(object, object, object)
     def _on_prepared(self, task: Task, folder: Path, ready: Future[Job]) -> None:
-        if task.over or self._pool is None:
+        if self._pool is None:
+            return
+        if task.over:
+            self.discard(task)
             return
         error = ready.exception()
         if isinstance(error, Fault):
@@ -122,11 +132,17 @@ class Jobs(QObject):
 
     @Slot(object, object)
     def _on_computed(self, then: Callable[[Future[Any]], None], ready: Future[Any]) -> None:
-        then(ready)
+        if not self._closed:
+            then(ready)
 
     @Slot(object, object)
     def _on_event(self, task: Task, event: Event) -> None:
+        if self._closed:
+            return
         task.view.take(event)
         self.changed.emit(task)
-        if isinstance(event, Finished | Failed) and not task.dropped:
-            task.done(event)
+        if isinstance(event, Finished | Failed):
+            if not task.dropped:
+                task.done(event)
+            elif task.handle is not None:  # else its files are still being written
+                self.discard(task)

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 from PySide6.QtCore import QElapsedTimer, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QToolButton
+from PySide6.QtWidgets import QApplication, QToolButton
 
 from graftwerk.app.jobs import Task
 from graftwerk.app.settings import Settings
@@ -293,3 +293,34 @@ def test_the_window_lives_while_a_model_builds(window: Window, bert: Tab) -> Non
     assert max(gaps) < 200, sorted(gaps)[-5:]
 
 
+
+
+def test_previews_and_inference_leave_no_files(window: Window, digits: Tab) -> None:
+    """However many edits: their folders go as soon as they are read, or dropped."""
+    before = {folder for run in job_folders() for folder in run.iterdir() if folder.is_dir()}
+    digits.preview.set_on(True)
+    for node in nodes_of(digits.graph, "Conv")[:4]:
+        digits.document.apply(InsertQdqLayer(digits.graph.ref(node)))
+        wait_until(lambda: digits.preview.task is not None)  # and some of them are dropped
+    wait_until(lambda: digits.report_revision == digits.graph.revision and digits.inference.known)
+    wait_until(lambda: not digits.preview.busy)
+
+    def left() -> set[Path]:
+        return {folder for run in job_folders() for folder in run.iterdir() if folder.is_dir()} - before
+
+    wait_until(lambda: not left(), "for the folders to go")
+
+
+def test_nothing_is_reported_after_the_end(settings: Settings, models: Path) -> None:
+    window = Window(settings)
+    window.show()
+    window.files.open([models / "digits.onnx"])
+    tab = window.need_tab()
+    task = window.engines.build()
+    window.jobs.close()
+    for _ in range(20):
+        QApplication.processEvents()
+    assert not task.over
+    assert tab.report is None
+    window.close()
+    window.deleteLater()
