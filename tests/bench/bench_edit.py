@@ -1,4 +1,8 @@
-"""One edit in the real window, with its picture, and its undo: from the operation to the second repaint."""
+"""One edit in the real window, with its picture, and its undo: from the operation to the second repaint.
+
+Panels that show all of a model (the outline, the overview in the inspector) follow when the hands rest, and are not
+part of it.
+"""
 
 from __future__ import annotations
 

@@ -75,5 +75,5 @@ class Colors:
     def groups(self, boxes: NDArray[np.int64]) -> Iterable[tuple[str, NDArray[np.int64]]]:
         """Some boxes by colour."""
         index = self.index[boxes]
-        for number in np.unique(index).tolist():
+        for number in np.flatnonzero(np.bincount(index)).tolist():  # np.unique would import numpy.ma
             yield self.palette[number], boxes[index == number]

@@ -116,7 +116,7 @@ def paint_types(painter: QPainter, picture: Picture, look: Look, frame: Frame, c
     """The type of each tensor beside the start of its edge, where there is room for it."""
     diagram, small = picture.diagram, look.letters.small
     inside = picture.segments_in(frame)
-    edges = np.unique(picture.segment_edge[inside])
+    edges = np.flatnonzero(np.bincount(picture.segment_edge[inside]))  # np.unique would import numpy.ma
     _, first = np.unique(picture.starts[edges], axis=0, return_index=True)
     leaning = _leaning(picture.segments[inside])
     placed: list[QRectF] = []
