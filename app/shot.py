@@ -60,8 +60,7 @@ def take(shot: Shot) -> None:
                 tab.canvas.zoom_fit()
             save(window, shot.output)
         finally:
-            document.listeners.clear()
-            window.jobs.close()
+            window.shut()
             window.deleteLater()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,14 @@ def work(out: Path, model: Path) -> None:
     """Leaves in `out` the edited model, the recipe, the engine, the reports and pictures of the window."""
     out.mkdir(parents=True, exist_ok=True)
     make_application()
-    settings = Settings(out / "window.ini")
-    settings.write("targets", [TARGET])
-    window = Window(settings)
-    try:
-        _do(window, out, model)
-    finally:
-        window.jobs.close()
+    with tempfile.TemporaryDirectory(prefix="graftwerk-") as folder:
+        settings = Settings(Path(folder) / "window.ini")
+        settings.write("targets", [TARGET])
+        window = Window(settings)
+        try:
+            _do(window, out, model)
+        finally:
+            window.shut()
 
 
 def _do(window: Window, out: Path, model: Path) -> None:

@@ -350,10 +350,14 @@ class Window(QMainWindow):
         if not all(self.files.may_close(tab) for tab in self.tabs()):
             event.ignore()
             return
-        self.searching.stop()
         self.docks.save()
+        self.shut()
+        event.accept()
+
+    def shut(self) -> None:
+        """Stops all that runs for the window, and asks nothing."""
+        self.searching.stop()
         for tab in self.tabs():
             self.engines.forget(tab)
             tab.shut()
         self.jobs.close()
-        event.accept()
