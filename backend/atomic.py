@@ -5,6 +5,7 @@ Runs on Python 3.9 with nothing but the standard library.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -16,7 +17,12 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when the block ends well, and is gone when it does not."""
+    """A file that takes the place of `path` when the block ends well, and is gone when it does not.
+
+    Raises OSError where something lies there that is no regular file: a device or a pipe would be replaced.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with beside.open("xb") as file:
