@@ -23,6 +23,7 @@ from graftwerk.backend.graph.decode import decode, external_path, uncollected
 from graftwerk.backend.graph.encode import to_model, write
 from graftwerk.backend.graph.graph import Graph, bodies
 from graftwerk.backend.graph.tensors import Source
+from graftwerk.backend.graph.text_form import onnx_text
 
 #: Endings of the forms that are not binary, and onnx's name for each.
 TEXT_FORMATS = {
@@ -87,18 +88,25 @@ def save(graph: Graph, path: Path) -> None:
     path = Path(path)
     try:
         target = path.resolve()
-        _copy_external(graph, target.parent, _copy)
+        kind = TEXT_FORMATS.get(target.suffix.lower())
+        text = _text(graph, kind) if kind is not None else b""  # before anything is written: it can be refused
         with atomic(target) as file:
-            kind = TEXT_FORMATS.get(target.suffix.lower())
+            _copy_external(graph, target.parent, _copy)
             if kind is None:
                 write(graph, file)
             else:
-                buffer = BytesIO()
-                with _quiet():
-                    onnx.save(to_model(graph, weights="own"), buffer, format=kind)
-                file.write(buffer.getvalue())
+                file.write(text)
     except OSError as error:
         raise Fault(f"Can't write: {error.strerror}", str(path), "The file is as it was; save elsewhere") from error
+
+
+def _text(graph: Graph, kind: str) -> bytes:
+    model = to_model(graph, weights="own")
+    if kind == "onnxtxt":
+        return onnx_text(model)
+    buffer = BytesIO()
+    onnx.save(model, buffer, format=kind)
+    return buffer.getvalue()
 
 
 def stage(graph: Graph, folder: Path) -> Path:
