@@ -64,6 +64,10 @@ def _needs_report(window: Window) -> Reason | None:
     return None if window.tab and window.tab.report else Reason("Build first, or switch the live preview on")
 
 
+def _needs_engine(window: Window) -> Reason | None:
+    return None if window.tab and window.tab.engine else Reason("Build first")
+
+
 def _needs_profile(window: Window) -> Reason | None:
     return None if window.tab and window.tab.profile else Reason("Profile first")
 
@@ -107,7 +111,7 @@ def standard_actions() -> Iterator[Action]:
     yield Action("file.quit", "Quit", "File", lambda w: w.close(), "Ctrl+Q")
 
     yield Action("edit.undo", "Undo", "Edit", lambda w: w.edits.undo(), "Ctrl+Z", _needs_undo, "undo")
-    yield Action("edit.redo", "Redo", "Edit", lambda w: w.edits.redo(), "Ctrl+Shift+Z", _needs_redo, "redo")
+    yield Action("edit.redo", "Redo", "Edit", lambda w: w.edits.redo(), "Ctrl+Shift+Z or Ctrl+Y", _needs_redo, "redo")
     yield Action("edit.find", "Find…", "Edit", lambda w: w.searching.find(), "Ctrl+F", needs_tab, "search")
     yield Action("edit.palette", "Commands…", "Edit", lambda w: w.searching.commands(), "Ctrl+Shift+P")
     yield Action("select.all", "Select All", "Select", lambda w: w.need_tab().select_all(), "Ctrl+A", needs_tab)
@@ -144,6 +148,8 @@ def standard_actions() -> Iterator[Action]:
     )
     for key, title, why in _OVERLAYS:
         yield Action(f"overlay.{key}", f"Show {title}", "View", partial(_show_overlay, key), "", why)
+    yield Action("view.next", "Next Tab", "View", lambda w: w.step_tab(1), "Ctrl+PgDown or Ctrl+Tab", needs_tab)
+    yield Action("view.previous", "Previous Tab", "View", lambda w: w.step_tab(-1), "Ctrl+PgUp", needs_tab)
     yield Action(
         "view.theme", "Dark Theme", "View", lambda w: w.toggle_theme(), "", checked=lambda w: w.theme.dark,
     )
@@ -153,6 +159,7 @@ def standard_actions() -> Iterator[Action]:
     yield Action(
         "engine.settings", "Build Settings…", "Engine", lambda w: w.engines.build_settings(), "Shift+F5", needs_tab,
     )
+    yield Action("engine.save", "Save Engine…", "Engine", lambda w: w.engines.save_engine(), "", _needs_engine)
     yield Action("engine.profile", "Profile", "Engine", lambda w: w.engines.profile(), "F6", needs_tab, "profile")
     yield Action(
         "engine.profile_settings", "Profile Settings…", "Engine",

@@ -33,6 +33,8 @@ _BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
 _GRIP = 5
 #: What shows all of a large graph is built anew when the hands rest, milliseconds.
 _PAUSE = 120
+#: Smallest size of a panel, pixels.
+_LEAST = (120, 64)
 #: Changes whenever the set of docks does: a layout that was saved for another set is not restored.
 _LAYOUT_VERSION = 1
 
@@ -104,6 +106,7 @@ class Docks:
         }  # fmt: skip
         self.set_theme(self.window.theme)
         for key, panel in self._panels.items():
+            panel.setMinimumSize(*_LEAST)  # less than its parts would like, so that the window fits a small screen
             self._docks[key].setWidget(panel)
         self._connect()
         self.show_tab(self.window.tab)

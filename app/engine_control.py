@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PySide6.QtWidgets import QFileDialog
+
 from graftwerk.app.jobs import Task
+from graftwerk.backend.atomic import atomic
 from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job, verify_job
 from graftwerk.backend.engines.report_file import read_profile, read_report, read_verification
 from graftwerk.backend.fault import Fault
@@ -110,8 +114,20 @@ class EngineControl:
             tab.set_report(report, revision)
         if settings is not None:
             tab.engine = Path(outcome.result["engine"])
-            self.window.say(f"Built {tab.engine.name}: {len(report.layers)} layers in {report.seconds:.1f} s")
+            kept = f" to {tab.engine}" if settings.engine else "; keep it with Save Engine"
+            self.window.say(f"Built {len(report.layers)} layers in {report.seconds:.1f} s{kept}")
             self.window.docks.show("layers")
+
+    def save_engine(self) -> None:
+        """Copies the engine that was built last, with its report, to where the user wants it."""
+        tab = self.window.need_tab()
+        if tab.engine is None:
+            return
+        start = Path(self._engine_path(tab) or "model.engine")
+        name, _ = QFileDialog.getSaveFileName(self.window, "Save the engine", str(start), "Engines (*.engine *.plan)")
+        if name:
+            target, engine = Path(name), tab.engine
+            self.window.attempt(lambda: _copy_engine(engine, target), f"Saved {target}, its report beside it")
 
     def profile_settings(self) -> None:
         """Asks for inputs and iterations, and profiles."""
@@ -200,3 +216,17 @@ class EngineControl:
     def _engine_path(self, tab: Tab) -> str:
         path = tab.document.path
         return str(path.with_suffix(".engine")) if path is not None else ""
+
+
+def _copy_engine(engine: Path, target: Path) -> None:
+    """Raises Fault where it can't be written."""
+    try:
+        for origin, place in ((engine, target), (_report_of(engine), _report_of(target))):
+            with origin.open("rb") as source, atomic(place) as out:
+                shutil.copyfileobj(source, out)
+    except OSError as error:
+        raise Fault(f"Can't write: {error.strerror}", str(target), "Save it elsewhere") from error
+
+
+def _report_of(engine: Path) -> Path:
+    return engine.with_name(f"{engine.name}.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,11 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from graftwerk import resources
 from graftwerk.app.tab import Tab
-from graftwerk.backend.document import Document
+from graftwerk.backend.document import Document, Revision
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import TEXT_FORMATS, save
 from graftwerk.backend.graph.standin import deployable
-from graftwerk.backend.operations.recipe import Recipe, replay
+from graftwerk.backend.operations.recipe import Recipe, revisions
 
 if TYPE_CHECKING:
     from graftwerk.app.window import Window
@@ -106,13 +107,23 @@ class FileControl:
         if not name:
             return
 
-        def work() -> None:
-            steps = Recipe.load(Path(name)).steps
-            replay(steps, tab.document.graph)  # to know that every step goes through before the first one shows
-            for step in steps:
-                tab.document.apply(step)
+        graph = tab.document.graph
 
-        self.window.attempt(work, f"Applied {Path(name).name}")
+        def work() -> list[Revision]:
+            steps = Recipe.load(Path(name)).steps
+            made = zip(revisions(steps, graph), steps, strict=True)
+            return [Revision(after, step) for after, step in made]
+
+        def show(ready: Future[list[Revision]]) -> None:
+            if self.window.attempt(ready.result) and tab in self.window.tabs():
+                if tab.document.graph.revision != graph.revision:
+                    self.window.say("The model was edited while the recipe was applied; do it again", error=True)
+                    return
+                tab.document.extend(ready.result())
+                self.window.say(f"Applied {Path(name).name}")
+
+        self.window.say(f"Applying {Path(name).name} …")
+        self.window.jobs.compute(work, show)  # a recipe may fold constants, which takes its time
 
     def export_picture(self) -> None:
         tab = self.window.need_tab()

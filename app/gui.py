@@ -67,5 +67,6 @@ def run(arguments: Sequence[str]) -> int:
 
     FirstPaint(window, complete)
     window.files.open(Path(name) for name in arguments)
+    window.resize(window.size().boundedTo(window.screen().availableSize()))
     window.show()
     return int(application.exec())

@@ -93,6 +93,8 @@ class Jobs(QObject):
         """Asks a task to stop; it is killed after three seconds. Harmless when it is over."""
         if task.handle is not None:
             task.handle.cancel()
+            task.view.cancelling = True
+            self.changed.emit(task)
         elif not task.over:
             self._on_event(task, Failed("Cancelled", cancelled=True))
 

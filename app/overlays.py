@@ -43,8 +43,7 @@ def _fusion(graph: Graph, report: Report, title: str) -> Overlay:
     counts: Counter[str] = Counter()
     for number, layer in enumerate(report.layers):
         nodes = _members(graph, report, layer)
-        if layer.onnx_nodes:
-            counts[layer.precision or "no arithmetic"] += 1
+        counts[layer.precision or "no arithmetic"] += 1
         if nodes:
             color = precision_color(layer.precision)
             colors.update(dict.fromkeys(nodes, color))

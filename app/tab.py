@@ -228,6 +228,8 @@ class Tab(QWidget):
             self._show_graph()
         elif self._shown_revision != graph.revision:  # types that arrive are no reason to leave a body
             self.go_up(0)
+        if self._shown_revision != graph.revision:
+            self.refusals.clear()  # they were about another revision
         self._shown_revision = graph.revision
         if self._window.completed:  # no worker is started beside the first picture
             self.inference.graph_changed()
@@ -239,6 +241,10 @@ class Tab(QWidget):
         self.canvas.set_graph(graph, change, state)
         self._drawn = None if self._path else graph
         selection = Selection(self.canvas.selected_nodes, self.canvas.selected_tensors)
+        if change is not None and change.added and (self.selection.nodes and not selection.nodes):
+            self.canvas.select(sorted(change.added))  # what was selected is gone: a plugin took its place, say
+            self.canvas.reveal(min(change.added))
+            selection = Selection(self.canvas.selected_nodes, self.canvas.selected_tensors)
         other, self.selection = selection != self.selection, selection
         self.breadcrumbs.set_path([self.title, *(inside.label for inside in self._path)])
         self._show_overlay()

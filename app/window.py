@@ -129,6 +129,10 @@ class Window(QMainWindow):
     def show_tab(self, tab: Tab) -> None:
         self._tabs.setCurrentWidget(tab)
 
+    def step_tab(self, by: int) -> None:
+        """Shows the tab so many places further, round the end."""
+        self._tabs.setCurrentIndex((self._tabs.currentIndex() + by) % max(1, self._tabs.count()))
+
     def close_tab(self) -> None:
         self._close_at(self._tabs.currentIndex())
 
@@ -230,7 +234,7 @@ class Window(QMainWindow):
             made = QAction(action.title, self)
             made.setCheckable(action.checked is not None)
             if action.shortcut:
-                made.setShortcut(QKeySequence(action.shortcut))
+                made.setShortcuts([QKeySequence(one) for one in action.shortcut.split(" or ")])
             made.triggered.connect(lambda _=False, one=action: self.trigger(one))
             self._actions[action.id] = action
             self.actions_by_id[action.id] = made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +24,13 @@ class Revision:
 class Document:
     """Revisions with undo and redo. Belongs to one thread; graphs handed out may go to any.
 
+    `origin` is the name of the file that was opened, which the recipe starts from, wherever it is saved since.
     `listeners` are called with no arguments after every change of what is shown (revision, types, path).
     """
 
     def __init__(self, graph: Graph, path: Path | None = None) -> None:
         self.path = path
+        self.origin = path.name if path is not None else ""
         self.listeners: list[Callable[[], None]] = []
         self._revisions = [Revision(graph)]
         self._at = 0
@@ -68,7 +70,7 @@ class Document:
     @property
     def recipe(self) -> Recipe:
         steps = tuple(r.operation for r in self._revisions[1 : self._at + 1] if r.operation is not None)
-        return Recipe(steps, self.path.name if self.path else "")
+        return Recipe(steps, self.origin)
 
     def apply(self, operation: Operation) -> Graph:
         """Makes a new revision and shows it; what could be redone is gone. Raises Fault where it can't be done."""
@@ -78,11 +80,15 @@ class Document:
 
     def push(self, operation: Operation, graph: Graph) -> None:
         """Shows a revision that was made of the shown one elsewhere (a slow operation, in a job)."""
+        self.extend([Revision(graph, operation)])
+
+    def extend(self, revisions: Sequence[Revision]) -> None:
+        """Shows the last of some revisions, the first of which was made of the shown one."""
         if self._saved is not None and self._saved > self._at:
             self._saved = None  # the saved revision can't be reached any more
         del self._revisions[self._at + 1 :]
-        self._revisions.append(Revision(graph, operation))
-        self._at += 1
+        self._revisions.extend(revisions)
+        self._at += len(revisions)
         self._changed()
 
     def go(self, index: int) -> None:

@@ -184,5 +184,6 @@ class InsertQdqLayer(Operation):
             insert_pair(edit, tensor, [node], scale, self.dtype, axis, {UNCALIBRATED: "guess"} if guessed else {})
 
     def summary(self) -> str:
-        how = f"{len(self.scales)} scales given" if self.scales else "activations not calibrated"
+        given = len(self.scales)
+        how = f"{given} scale{'s' if given > 1 else ''} given" if given else "activations not calibrated"
         return f"Quantize layer {self.node} ({self.dtype}, {how})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +67,16 @@ class Recipe:
 def replay(
     steps: Iterable[Operation], graph: Graph, on_step: Callable[[int, Operation], None] | None = None
 ) -> Graph:
-    """Applies the steps one after the other. Raises Fault that names the step which can't be done.
+    """The graph after all steps; see `revisions`."""
+    for made in revisions(steps, graph, on_step):
+        graph = made
+    return graph
+
+
+def revisions(
+    steps: Iterable[Operation], graph: Graph, on_step: Callable[[int, Operation], None] | None = None
+) -> Iterator[Graph]:
+    """Applies the steps one after the other: the graph after each. Raises Fault that names the step that can't be done.
 
     Types that a step made wrong are inferred again before the next one, as the window does between two edits.
     """
@@ -82,7 +91,7 @@ def replay(
         except Fault as fault:
             place = f"step {number} ({step.info.id})" + (f", {fault.where}" if fault.where else "")
             raise Fault(fault.message, place, fault.hint) from fault
-    return graph
+        yield graph
 
 
 def _typed(graph: Graph, known: Mapping[str, TensorType]) -> Graph:

@@ -110,7 +110,7 @@ class _Steps(QAbstractListModel):
         self.beginResetModel()
         self._texts, self._at = [], 0
         if document is not None:
-            opened = f"Open {document.path.name}" if document.path is not None else "New"
+            opened = f"Open {document.origin}" if document.origin else "New"
             edits = (revision.operation for revision in document.revisions[1:])
             self._texts = [opened, *(edit.summary() if edit is not None else "" for edit in edits)]
             self._at = document.at

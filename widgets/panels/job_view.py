@@ -26,6 +26,7 @@ class JobView:
     ended: float | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
     failure: Failed | None = None
+    cancelling: bool = False
 
     def take(self, event: Event) -> None:
         """Takes the next event of the job."""
@@ -59,5 +60,6 @@ class JobView:
             return "waiting"
         count = f" {self.done}/{self.total}" if self.total else ""
         clock = f"{int(self.seconds) // 60:02d}:{int(self.seconds) % 60:02d}"
-        what = self.phase + count if self.state == "running" else self.state
+        doing = "cancelling" if self.cancelling else self.phase + count
+        what = doing if self.state == "running" else self.state
         return f"{what} · {clock}" if what else clock
