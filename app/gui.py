@@ -67,6 +67,7 @@ def run(arguments: Sequence[str]) -> int:
 
     FirstPaint(window, complete)
     window.files.open(Path(name) for name in arguments)
-    window.resize(window.size().boundedTo(window.screen().availableSize()))
+    if application.platformName() != "offscreen":  # whose screen is smaller than any real one
+        window.resize(window.size().boundedTo(window.screen().availableSize()))
     window.show()
     return int(application.exec())
