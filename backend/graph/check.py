@@ -28,6 +28,10 @@ def check(graph: Graph) -> tuple[Problem, ...]:
         topological(graph.nodes, index, list(graph.nodes))
         hint = "onnx.checker refuses that; an edit of these nodes puts them in order"
         found.append(Problem(UNORDERED, hint=hint))
+    if not 1 <= graph.model.ir_version <= onnx.IR_VERSION:
+        message = f"IR version {graph.model.ir_version} is not known; the installed onnx {onnx.__version__} knows up to"
+        found.append(Problem(f"{message} {onnx.IR_VERSION}", "ir_version", "onnx and ONNX Runtime refuse it", "error"))
+    found.extend(_weights(graph))
     found.extend(_names(graph))
     found.extend(_unknown_operators(graph))
     return tuple(found)
@@ -41,6 +45,8 @@ def _check_opset(graph: Graph) -> None:
             "opset_import",
             "Update onnx, or export the model with an older opset",
         )
+    if version is not None and version < 1:
+        raise Fault(f"The model uses opset {version}; there is none below 1", "opset_import", "Export it again")
     standard = any(node.domain in _STANDARD for node in graph.nodes.values())
     if version is None and standard and graph.model.ir_version >= 3:
         raise Fault("The model names no version of the standard operator set", "opset_import", "Export it again")
@@ -59,6 +65,13 @@ def _check_tensors(graph: Graph) -> None:
     for info in graph.outputs:
         if info.name not in known:
             raise Fault("This graph output is made by nothing", info.name, "The file is incomplete")
+
+
+def _weights(graph: Graph) -> Iterator[Problem]:
+    for name, weight in graph.initializers.items():
+        wrong = weight.wrong()
+        if wrong is not None:
+            yield Problem(wrong, name, "The file is damaged, or its data belongs to another export", "error")
 
 
 def _names(graph: Graph) -> Iterator[Problem]:

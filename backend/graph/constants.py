@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, numpy_helper
 
+from graftwerk.backend.graph.external import external_span
 from graftwerk.backend.graph.graph import NodeId
-from graftwerk.backend.graph.tensors import Initializer
+from graftwerk.backend.graph.tensors import Initializer, Source
 
 
 class View(Protocol):
@@ -20,6 +21,8 @@ class View(Protocol):
     def nodes(self) -> Mapping[NodeId, NodeProto]: ...
     @property
     def initializers(self) -> Mapping[str, Initializer]: ...
+    @property
+    def sources(self) -> Mapping[str, Source | None]: ...
     def producer(self, tensor: str) -> NodeId | None: ...
     def consumers(self, tensor: str) -> tuple[NodeId, ...]: ...
     def is_output(self, tensor: str) -> bool: ...
@@ -37,17 +40,25 @@ def stored(view: View, tensor: str) -> Initializer | None:
     if weight is not None:
         return weight
     made = view.producer(tensor)
-    return None if made is None else constant_value(view.nodes[made])
+    return None if made is None else constant_value(view.nodes[made], view.sources)
 
 
-def constant_value(record: NodeProto) -> Initializer | None:
-    """The tensor in a Constant node; None for any other node, and for one of strings or of a sparse tensor."""
-    if record.op_type != "Constant" or record.domain not in ("", "ai.onnx"):
+def is_constant_node(record: NodeProto) -> bool:
+    """Whether a node is the standard Constant, not an operator of that name in another domain."""
+    return record.op_type == "Constant" and record.domain in ("", "ai.onnx")
+
+
+def constant_value(record: NodeProto, sources: Mapping[str, Source | None]) -> Initializer | None:
+    """The tensor in a Constant node; None for any other node, and for one of strings or of a sparse tensor.
+
+    `sources` are the model's files of external data, in one of which its values may lie.
+    """
+    if not is_constant_node(record):
         return None
     for attribute in record.attribute:
         match attribute.name:
             case "value":
-                return Initializer(attribute.t)
+                return Initializer(attribute.t, external_span(attribute.t, sources, record.output[0]))
             case "value_float":
                 return _of(attribute.f, np.float32)
             case "value_floats":

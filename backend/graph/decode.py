@@ -6,13 +6,23 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from itertools import chain
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.external import (
+    external_location,
+    external_path,
+    external_span,
+    function_tensors,
+    node_tensors,
+    sparse_tensors,
+    training_tensors,
+)
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem, bodies, revisions
 from graftwerk.backend.graph.index import Index
 from graftwerk.backend.graph.tensors import Initializer, Source, Span
@@ -69,6 +79,7 @@ class _Decoder:
         self.problems: list[Problem] = []
         self.rest = bytearray()
         self.sources: dict[str, Source | None] = {}
+        self.with_files: list[NodeId] = []
 
     def graph(self) -> Graph:
         rest, found = bytearray(), False
@@ -83,11 +94,13 @@ class _Decoder:
         model = _parsed(ModelProto, bytes(rest), "model header")
         if not found or not (model.ir_version or model.opset_import):
             raise Fault("Not an ONNX model: it holds no graph", "", "Export the model to ONNX first")
+        skeleton = _parsed(GraphProto, bytes(self.rest), "graph header")
+        self._inner_external(model, skeleton)
         index = self._index()
         return Graph(
             nodes=self.nodes, inputs=tuple(self.inputs), outputs=tuple(self.outputs), initializers=self.initializers,
             value_infos=self.value_infos, functions=tuple(self.functions), model=model,
-            skeleton=_parsed(GraphProto, bytes(self.rest), "graph header"), producers=index.producers,
+            skeleton=skeleton, sources=self.sources, producers=index.producers,
             users=index.users, names=index.names, holders=frozenset(index.holders), next_id=len(self.nodes),
             folder=self.folder, problems=tuple(self.problems), revision=next(revisions),
         )  # fmt: skip
@@ -101,7 +114,10 @@ class _Decoder:
         }
         for number, kind, tag, at, end in fields(self.buffer, start, stop):
             if kind == BYTES and number == _GRAPH_NODE:
-                self.nodes[len(self.nodes)] = self._parse(NodeProto, at, end)
+                data = bytes(self.buffer[at:end])
+                if b"location" in data:  # the key of external data; looking into every attribute would take longer
+                    self.with_files.append(len(self.nodes))
+                self.nodes[len(self.nodes)] = _parsed(NodeProto, data, f"byte {at}")
             elif kind == BYTES and number in handlers:
                 handlers[number](tag, at, end)
             else:
@@ -128,26 +144,24 @@ class _Decoder:
         proto = _parsed(TensorProto, bytes(head), f"byte {start}")
         if proto.name in self.initializers:
             raise Fault("Two initializers have the same name", proto.name, "Every tensor has one value; rename one")
-        if proto.data_location == TensorProto.EXTERNAL:
-            raw = self._external(proto)
+        location = external_location(proto)
+        if location is not None:
+            self._external_source(location, proto.name)
+            raw = external_span(proto, self.sources)
         self.initializers[proto.name] = Initializer(proto, raw)
 
-    def _external(self, proto: TensorProto) -> Span:
-        entries = {entry.key: entry.value for entry in proto.external_data}
-        location = entries.get("location", "")
-        source = self._external_source(location, proto.name)
-        try:
-            offset = int(entries.get("offset") or 0)
-            length = int(entries.get("length") or (source.size - offset if source else 0))
-        except ValueError:
-            raise Fault("Offset or length of the external data is not a number", proto.name) from None
-        if source is not None and not 0 <= offset <= offset + length <= source.size:
-            raise Fault(
-                f"The external data of {proto.name} lies past the end of its file ({source.size} bytes)",
-                str(source.path),
-                "The file is cut short, or belongs to another export: copy it again",
-            )
-        return Span(source, offset, length, location)
+    def _inner_external(self, model: ModelProto, skeleton: GraphProto) -> None:
+        """Looks up the files of tensors that are no weights of the graph, as `_initializer` does for those."""
+        tensors = chain(
+            node_tensors(self.nodes[node] for node in self.with_files),
+            chain.from_iterable(map(function_tensors, self.functions)),
+            sparse_tensors(skeleton.sparse_initializer), training_tensors(model.training_info),
+        )  # fmt: skip
+        for name, proto in tensors:
+            location = external_location(proto)
+            if location is not None:
+                self._external_source(location, name)
+                external_span(proto, self.sources, name)
 
     def _external_source(self, location: str, tensor: str) -> Source | None:
         if location in self.sources:
@@ -196,20 +210,6 @@ def _inner_texts(node: NodeProto) -> Iterator[str]:
         for inner in body.node:
             yield from (*inner.input, *inner.output, inner.name, inner.op_type, inner.domain)
             yield from _inner_texts(inner)
-
-
-def external_path(location: str, tensor: str, folder: Path | None) -> Path | None:
-    """Where a file of external data lies. Raises Fault where that is not under the model's folder: a model must not
-    be able to name any file of the machine (onnx's rule for external data: a relative path without `..`). A link that
-    lies in the folder is followed: a model can't have made it."""
-    parts = PurePosixPath(location.replace("\\", "/")).parts
-    if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
-        raise Fault(
-            f"The external data of {tensor} points outside the model's folder: {location!r}",
-            tensor,
-            "External data must lie beside the model or below; export it again",
-        )
-    return folder / location if folder is not None else None
 
 
 def _parsed(kind: MessageType[M], data: bytes, where: str) -> M:

@@ -16,7 +16,7 @@ from graftwerk.backend.graph.graph import Graph, NodeId, imported, inner_names, 
 from graftwerk.backend.graph.index import Index
 from graftwerk.backend.graph.order import in_order
 from graftwerk.backend.graph.records import declared_as, renamed
-from graftwerk.backend.graph.tensors import Initializer
+from graftwerk.backend.graph.tensors import Initializer, Source
 from graftwerk.backend.graph.types import TensorType
 
 Attributes = Mapping[str, Any] | Iterable[AttributeProto]
@@ -63,6 +63,10 @@ class Edit:
     @property
     def outputs(self) -> tuple[ValueInfoProto, ...]:
         return tuple(self._outputs.values())
+
+    @property
+    def sources(self) -> Mapping[str, Source | None]:
+        return self.base.sources
 
     def is_input(self, tensor: str) -> bool:
         return tensor in self._inputs

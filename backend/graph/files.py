@@ -6,22 +6,30 @@ import os
 import secrets
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
+from itertools import chain
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import onnx
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from graftwerk.backend.atomic import atomic
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.check import check
-from graftwerk.backend.graph.decode import decode, external_path, uncollected
+from graftwerk.backend.graph.decode import decode, uncollected
 from graftwerk.backend.graph.encode import to_model, write
-from graftwerk.backend.graph.graph import Graph, bodies
+from graftwerk.backend.graph.external import (
+    external_location,
+    external_path,
+    function_tensors,
+    node_tensors,
+    sparse_tensors,
+    training_tensors,
+)
+from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.tensors import Source
 from graftwerk.backend.graph.text_form import onnx_text
 
@@ -123,40 +131,28 @@ def stage(graph: Graph, folder: Path) -> Path:
 
 
 def external_locations(graph: Graph) -> set[str]:
-    """Every file of external data that the model refers to, tensors inside nodes and their bodies included."""
+    """Every file of external data that the model refers to, from tensors inside nodes, bodies and functions too."""
     found = {weight.span.location for weight in graph.initializers.values() if weight.span and weight.external}
-    for tensor in _node_tensors(graph.nodes.values()):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            found.update(entry.value for entry in tensor.external_data if entry.key == "location")
-    return found
-
-
-def _node_tensors(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
-    for node in nodes:
-        for attribute in node.attribute:
-            if attribute.type == AttributeProto.TENSOR:
-                yield attribute.t
-        for _, body in bodies(node):
-            yield from _body_tensors(body)
-
-
-def _body_tensors(body: GraphProto) -> Iterator[TensorProto]:
-    yield from body.initializer
-    yield from _node_tensors(body.node)
+    inner = chain(
+        node_tensors(graph.nodes.values()), chain.from_iterable(map(function_tensors, graph.functions)),
+        sparse_tensors(graph.skeleton.sparse_initializer), training_tensors(graph.model.training_info),
+    )  # fmt: skip
+    return found | {location for _, tensor in inner if (location := external_location(tensor)) is not None}
 
 
 def _copy_external(graph: Graph, folder: Path, transfer: Callable[[Path, Path], None]) -> None:
     if graph.folder is None or graph.folder.resolve() == folder.resolve():
         return
     spans = (weight.span for weight in graph.initializers.values() if weight.span and weight.external)
-    opened = {span.location: span.source for span in spans if span.source}
+    opened = dict(graph.sources) | {span.location: span.source for span in spans if span.source}
     for location in sorted(external_locations(graph)):
         origin = external_path(location, location, graph.folder)
         target = external_path(location, location, folder)
         if origin is None or target is None or not origin.exists():
             continue  # missing when opened; the model says so, and is saved as it is
-        if location in opened:
-            opened[location].unchanged()
+        source = opened.get(location)
+        if source is not None:
+            source.unchanged()
         if target.exists() and not _same_file(origin, target):
             raise Fault(
                 f"{location} of another model lies there already", str(folder), "Save into a folder of its own"

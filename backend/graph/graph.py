@@ -11,7 +11,7 @@ from typing import NewType
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph.tensors import Initializer
+from graftwerk.backend.graph.tensors import Initializer, Source
 from graftwerk.backend.graph.types import TensorType
 
 NodeId = int
@@ -39,6 +39,7 @@ class Graph:
     what we don't understand is kept. `types` are inferred; what the file declares stands in `value_infos`. `touched`
     names the nodes that the edit which made this revision added, removed or replaced in the revision `parent`.
     Revisions are numbered in the order in which this process made them. `holders` are the nodes that have bodies.
+    `sources` are the files of external data in `folder` by location, None for one that is missing.
     """
 
     nodes: Mapping[NodeId, NodeProto]
@@ -55,6 +56,7 @@ class Graph:
     holders: frozenset[NodeId]
     next_id: NodeId
     folder: Path | None = None
+    sources: Mapping[str, Source | None] = field(default_factory=dict)
     types: Mapping[str, TensorType] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     incomplete: Reason | None = None

@@ -23,6 +23,7 @@ BITS: dict[int, int] = {
     TensorProto.UINT32: 32, TensorProto.UINT64: 64, TensorProto.COMPLEX64: 64, TensorProto.COMPLEX128: 128,
     TensorProto.BFLOAT16: 16, TensorProto.FLOAT8E4M3FN: 8, TensorProto.FLOAT8E4M3FNUZ: 8, TensorProto.FLOAT8E5M2: 8,
     TensorProto.FLOAT8E5M2FNUZ: 8, TensorProto.UINT4: 4, TensorProto.INT4: 4, TensorProto.FLOAT4E2M1: 4,
+    24: 8, 25: 2, 26: 2,  # FLOAT8E8M0, UINT2 and INT2, which older releases of onnx have no names for
 }
 
 
@@ -138,20 +139,33 @@ class Initializer:
     def missing(self) -> bool:
         return self.span is not None and self.span.source is None
 
+    def wrong(self) -> str | None:
+        """What is wrong with its record: a datatype or shape that there is not, or a number of bytes that they don't
+        make; None where nothing is."""
+        if self.dtype not in BITS and self.dtype != TensorProto.STRING:
+            return f"Has the datatype {self.dtype}, which is not known"
+        if any(size < 0 for size in self.proto.dims):
+            return f"Has a negative dimension: {', '.join(map(str, self.dims))}"
+        if self.missing or (self.span is None and not self.proto.HasField("raw_data")):
+            return None
+        there = len(self.proto.raw_data) if self.span is None else self.span.length
+        expected = (self.size * BITS.get(self.dtype, 0) + 7) // 8
+        return None if there == expected else f"Has {there} bytes where its shape and datatype need {expected}"
+
     def array(self) -> NDArray[np.generic]:
         """Its values in its shape; read-only, over the mapped file where they lie in one.
 
         Raises Fault where the bytes are missing, or are not as many as shape and datatype say.
         """
+        wrong = self.wrong()
+        if wrong is not None:
+            raise Fault(wrong, self.name)
         if self.span is None:
             try:
                 return np.asarray(onnx.numpy_helper.to_array(self.proto))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, KeyError) as error:
                 raise Fault(f"The values don't fit datatype and shape: {error}", self.name) from error
         raw = self.span.read()
-        expected = (self.size * BITS.get(self.dtype, 0) + 7) // 8
-        if raw.size != expected:
-            raise Fault(f"Has {raw.size} bytes where its shape and datatype need {expected}", self.name)
         if BITS[self.dtype] < 8:
             return np.asarray(onnx.numpy_helper.to_array(self.complete()))
         kind = onnx.helper.tensor_dtype_to_np_dtype(self.dtype)

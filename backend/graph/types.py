@@ -18,6 +18,7 @@ DTYPE_NAMES: dict[int, str] = {
     TensorProto.FLOAT8E5M2FNUZ: "FP8E5M2FNUZ",
     TensorProto.INT4: "INT4", TensorProto.UINT4: "UINT4", TensorProto.FLOAT4E2M1: "FP4",
     TensorProto.COMPLEX64: "COMPLEX64", TensorProto.COMPLEX128: "COMPLEX128",
+    24: "E8M0", 25: "UINT2", 26: "INT2",  # which older releases of onnx have no names for
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.constants import is_constant_node
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName
 from graftwerk.backend.graph.types import TensorType
@@ -138,7 +139,7 @@ def is_constant(graph: Graph | Edit, tensor: str) -> bool:
     """Whether a tensor is a weight or made by a Constant node."""
     made = graph.producer(tensor)
     if made is not None:
-        return graph.nodes[made].op_type == "Constant"
+        return is_constant_node(graph.nodes[made])
     return tensor in graph.initializers
 
 
@@ -147,7 +148,7 @@ def drop_constant(edit: Edit, tensor: str) -> None:
     if edit.consumers(tensor) or edit.is_output(tensor):
         return
     made = edit.producer(tensor)
-    if made is not None and edit.nodes[made].op_type == "Constant":
+    if made is not None and is_constant_node(edit.nodes[made]):
         edit.remove_node(made)
         edit.value_infos.pop(tensor, None)
     elif tensor in edit.initializers and not edit.is_input(tensor):

@@ -11,7 +11,9 @@ from onnx import ModelProto, NodeProto
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.adapter import adopt, region_model
+from graftwerk.backend.graph.constants import constant_value, is_constant_node
 from graftwerk.backend.graph.edit import Edit
+from graftwerk.backend.graph.external import external_location, node_tensors
 from graftwerk.backend.graph.graph import Graph, NodeId, bodies, reads
 from graftwerk.backend.graph.schema import schema_of
 from graftwerk.backend.graph.tensors import BITS
@@ -132,7 +134,7 @@ def _readers_of_constants(graph: Graph) -> Iterator[NodeId]:
     for name in graph.initializers:
         yield from graph.consumers(name)
     for record in graph.nodes.values():
-        if record.op_type == "Constant":
+        if is_constant_node(record):
             for output in record.output:
                 yield from graph.consumers(output)
 
@@ -150,9 +152,15 @@ def _foldable(graph: Graph | Edit, node: NodeId, region: Collection[NodeId]) -> 
 def _constant(graph: Graph | Edit, name: str, region: Collection[NodeId]) -> bool:
     made = graph.producer(name)
     if made is not None:
-        return made in region or graph.nodes[made].op_type == "Constant"
+        return made in region or _known_value(graph, made)
     weight = graph.initializers.get(name)  # one that is a graph input as well is only a default
     return weight is not None and not weight.missing and not graph.is_input(name)
+
+
+def _known_value(graph: Graph | Edit, node: NodeId) -> bool:
+    """Whether a node is a Constant whose value is at hand: in the model, not in a file of external data."""
+    value = constant_value(graph.nodes[node], graph.sources)
+    return is_constant_node(graph.nodes[node]) and (value is None or not value.external)
 
 
 def _computable(graph: Graph | Edit, record: NodeProto) -> bool:
@@ -162,6 +170,8 @@ def _computable(graph: Graph | Edit, record: NodeProto) -> bool:
         return False
     if not all(any(kind.startswith("tensor(") for kind in formal.types) for formal in schema.outputs):
         return False  # it makes a sequence or an optional, which can't be a weight
+    if any(external_location(tensor) is not None for _, tensor in node_tensors([record])):
+        return False
     return all(_computable(graph, inner) for _, body in bodies(record) for inner in body.node)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from onnx import AttributeProto, NodeProto, TensorProto, helper
 
 from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph.constants import constant_value, stored
+from graftwerk.backend.graph.constants import constant_value, is_constant_node, stored
 from graftwerk.backend.graph.convex import breaking_path, shown
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName, reads
@@ -167,7 +167,7 @@ def _in_order(graph: Graph, nodes: Sequence[NodeId]) -> list[NodeId]:
 def _shared_constant(graph: Graph, node: NodeId, chosen: set[NodeId]) -> bool:
     """Whether a node is a Constant that nodes outside read too: it stays where it is then."""
     record = graph.nodes[node]
-    if record.op_type != "Constant" or record.domain not in ("", "ai.onnx"):
+    if not is_constant_node(record):
         return False
     users = graph.consumers(record.output[0])
     return graph.is_output(record.output[0]) or any(user not in chosen for user in users)
@@ -269,7 +269,7 @@ class RestoreSubgraph(Operation):
 
 def _shared(edit: Edit, record: NodeProto) -> bool:
     """Whether a constant of the subgraph is still in the graph, because others read it too."""
-    value = constant_value(record)
+    value = constant_value(record, edit.sources)
     there = stored(edit, record.output[0]) if value is not None else None
     if value is None or there is None or (value.dtype, value.dims) != (there.dtype, there.dims):
         return False

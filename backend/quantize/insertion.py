@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
 from graftwerk.backend.fault import Reason
-from graftwerk.backend.graph.constants import View
+from graftwerk.backend.graph.constants import View, is_constant_node
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, reads
+from graftwerk.backend.graph.schema import dtype_word
 from graftwerk.backend.graph.tensors import Initializer
-from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
+from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.quantize.pairs import DEQUANTIZE, QUANTIZE, QdqPair, pairs_on, quantized_dtype, scales
 from graftwerk.backend.quantize.scales import DTYPES, common_axis, guessed_scale, weight, weight_scales
 
@@ -56,7 +57,7 @@ def why_not(graph: Graph, tensor: str, dtype: str) -> Reason | None:
     if known is not None and known.kind != "tensor":
         return Reason(f"{tensor} is a {known.kind}, not a tensor")
     if known is not None and known.dtype and known.dtype not in _FLOATS:
-        return Reason(f"{tensor} is {DTYPE_NAMES[known.dtype]}; only float tensors are quantized")
+        return Reason(f"{tensor} is {dtype_word(known.dtype)}; only float tensors are quantized")
     return None
 
 
@@ -67,7 +68,7 @@ def _why_not_opset(graph: Graph, tensor: str, dtype: str) -> Reason | None:
     if dtype == "fp8e4m3fn":
         needed, what = 19, "QuantizeLinear to FP8"
     elif known is not None and known.dtype in (TensorProto.FLOAT16, TensorProto.BFLOAT16):
-        needed, what = 19, f"QuantizeLinear of {DTYPE_NAMES[known.dtype]}"
+        needed, what = 19, f"QuantizeLinear of {dtype_word(known.dtype)}"
     if opset >= needed:
         return None
     return Reason(f"{what} needs opset {needed}; the model has {opset}", "Convert the model to a newer opset")
@@ -188,7 +189,7 @@ def prune(edit: Edit, *tensors: str) -> None:
         made = edit.producer(tensor)
         if tensor in edit.initializers and all(info.name != tensor for info in edit.inputs):
             edit.remove_initializer(tensor)
-        elif made is not None and edit.nodes[made].op_type == "Constant":
+        elif made is not None and is_constant_node(edit.nodes[made]):
             edit.remove_node(made)
 
 

@@ -14,9 +14,8 @@ from graftwerk.backend.graph.files import load, save
 def test_a_file_takes_the_place_of_the_old_one_only_when_the_block_ends_well(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_bytes(b"old")
-    with pytest.raises(RuntimeError), atomic(path) as file:
-        file.write(b"half")
-        raise RuntimeError
+    with pytest.raises(TypeError), atomic(path) as file:
+        file.writelines([b"half", None])  # type: ignore[list-item]
     assert path.read_bytes() == b"old"
     with atomic(path) as file:
         file.write(b"new")

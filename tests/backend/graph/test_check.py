@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import onnx
 import pytest
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.check import check
@@ -135,3 +135,39 @@ def test_operators_of_other_domains_and_functions_are_no_problem() -> None:
     model.functions.append(helper.make_function("local", "Twice", ["v"], ["w"], body, [helper.make_opsetid("", 17)]))
     onnx.checker.check_model(model)
     assert check(decode(model.SerializeToString(), None, None)) == ()
+
+
+@pytest.mark.parametrize("version", [0, -3])
+def test_an_operator_set_that_there_can_not_be_is_refused(version: int) -> None:
+    model = chain()
+    model.opset_import[0].version = version
+    with pytest.raises(Fault, match="none below 1"):
+        opened(model)
+
+
+def errors(model: ModelProto) -> list[tuple[str, str]]:
+    graph = decode(model.SerializeToString(), None, None)
+    return [(problem.where, problem.message) for problem in check(graph) if problem.severity == "error"]
+
+
+@pytest.mark.parametrize("version", [99, -1])
+def test_an_unknown_ir_version_is_marked(version: int) -> None:
+    model = chain()
+    model.ir_version = version
+    [(where, message)] = errors(model)
+    assert where == "ir_version"
+    assert str(version) in message
+
+
+@pytest.mark.parametrize(
+    ("word", "dims", "dtype", "size"), [("negative", -2, 1, 8), ("datatype 77", 2, 77, 8), ("12 bytes", 2, 1, 12)]
+)
+def test_a_weight_that_its_record_does_not_fit_is_marked(word: str, dims: int, dtype: int, size: int) -> None:
+    model = chain()
+    assert errors(model) == []
+    model.graph.initializer[0].CopyFrom(TensorProto(name="w", data_type=dtype, dims=[dims], raw_data=bytes(size)))
+    [(where, message)] = errors(model)
+    assert where == "w"
+    assert word in message
+    with pytest.raises(Fault):
+        decode(model.SerializeToString(), None, None).initializers["w"].array()
