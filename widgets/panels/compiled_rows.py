@@ -124,23 +124,42 @@ def timed(ref: str, known: Timed) -> tuple[str, list[Values]]:
     """Heading and rows about the time that a node took; whose time it is stands beside it."""
     rows: list[Values] = []
     profile, total = known.profile, known.total
-    for layer in known.layers.get(ref, ()):
-        typical = median(layer.milliseconds)
-        spread = f"{milliseconds(min(layer.milliseconds))} to {milliseconds(max(layer.milliseconds))}"
-        tip = f"Median of {len(layer.milliseconds)} runs, {spread}"
-        together = f" with {len(layer.onnx_nodes) - 1} more" if len(layer.onnx_nodes) > 1 else ""
-        rows.append(("median" + together, milliseconds(typical), tip))
-        if total:
-            rows.append(("of all layers", f"{typical / total:.1%}", f"The layers' sum is {milliseconds(total)}"))
-        if layer.dtype:
-            rows.append(("computed in", layer.dtype, "", None, "", layer.dtype))
-    if not rows:
+    layers = sorted(known.layers.get(ref, ()), key=lambda layer: -median(layer.milliseconds))
+    if ref in profile.stand_ins:
+        rows.append(("stand-in", "original subgraph", "The subgraph that the plugin replaces was timed in its place"))
+    if layers:
+        rows += _time_rows(layers, total)
+    else:
         skipped = ref in profile.not_run
         rows.append(("", "It cost nothing in the run" if skipped else "This node was not in the model that was timed"))
     name = _NAMES.get(profile.backend, profile.backend)
     rows.append(("by", f"{name} {profile.version}", profile.device))
     rows.append(("on", profile.device))
     return "Time", rows
+
+
+def _time_rows(layers: Sequence[NodeTime], total: float) -> list[Values]:
+    """One time for all of a node's kernels, the slowest first; each of them is in the tip."""
+    typical = sum(median(layer.milliseconds) for layer in layers)
+    runs = f"{len(layers[0].milliseconds)} runs"
+    if len(layers) == 1:
+        others = len(layers[0].onnx_nodes) - 1
+        key = f"median with {others} more" if others else "median"
+        low, high = min(layers[0].milliseconds), max(layers[0].milliseconds)
+        tip = f"Median of {runs}, {milliseconds(low)} to {milliseconds(high)}"
+    else:
+        key = f"median, {len(layers)} kernels"
+        parts = [f"{layer.kind}  {milliseconds(median(layer.milliseconds))}" for layer in layers]
+        tip = "\n".join([f"The sum of each kernel's median of {runs}:", *parts])
+    rows: list[Values] = [(key, milliseconds(typical), tip)]
+    if total:
+        rows.append(("of all layers", f"{typical / total:.1%}", f"The layers' sum is {milliseconds(total)}"))
+    dtypes = list(dict.fromkeys(layer.dtype for layer in layers if layer.dtype))
+    if dtypes:
+        parts = [f"{layer.kind}  {layer.dtype}" for layer in layers] if len(dtypes) > 1 else []
+        tone = dtypes[0] if len(dtypes) == 1 else ""
+        rows.append(("computed in", ", ".join(dtypes), "\n".join(parts), None, "", tone))
+    return rows
 
 
 def selected_layers(refs: Sequence[str], report: Report) -> tuple[str, list[Values]]:

@@ -23,6 +23,7 @@ from graftwerk.widgets.panels.compiled_rows import Compiled, Timed
 from graftwerk.widgets.panels.inspector_page import Page, Row
 from graftwerk.widgets.panels.inspector_rows import page
 from graftwerk.widgets.panels.parts import ElidedLabel, Empty, blocked_at, doc_html, mark_invalid, note
+from graftwerk.widgets.panels.readout import count_text, number_text
 from graftwerk.widgets.panels.rows_view import Line, RowsView
 from graftwerk.widgets.panels.weight_loader import WeightLoader
 from graftwerk.widgets.theme import LIGHT, Theme, mono_font
@@ -238,10 +239,10 @@ def typed_value(attribute: AttributeProto, text: str) -> Any:
 def statistics_rows(found: Statistics) -> list[Row]:
     """A weight's statistics in words."""
     rows = [Row("mean ± σ", f"{found.mean:.4g} ± {found.deviation:.4g}")] if found.histogram else []
-    rows.append(Row("elements", f"{found.count:,}".replace(",", "\u202f")))
+    rows.append(Row("elements", number_text(found.count)))
     if found.zeros:
-        rows.append(Row("zeros", f"{found.zeros / found.count:.2%}", f"{found.zeros:,} elements"))
+        rows.append(Row("zeros", f"{found.zeros / found.count:.2%}", count_text(found.zeros, "element")))
     for word, count in (("NaN", found.nans), ("infinite", found.infinities)):
         if count:
-            rows.append(Row(word, f"{count:,}", tone="warning"))
+            rows.append(Row(word, number_text(count), tone="warning"))
     return rows

@@ -23,6 +23,7 @@ from graftwerk.widgets.panels.inspector_page import (
     trimmed,
 )  # fmt: skip
 from graftwerk.widgets.panels.node_page import node_page, pair_page, whole_pair
+from graftwerk.widgets.panels.readout import count_text, number_text
 
 
 def page(graph: Graph, selection: Selection, report: Compiled | None, profile: Timed | None) -> Page:
@@ -67,7 +68,8 @@ def _tensor(graph: Graph, name: str) -> Page:
 
 
 def _stored(stored: Initializer) -> Iterator[Row]:
-    yield Row("size", size_text(stored.nbytes), f"{stored.nbytes:,} bytes, {stored.size:,} elements")
+    whole = f"{count_text(stored.nbytes, 'byte')}, {count_text(stored.size, 'element')}"
+    yield Row("size", size_text(stored.nbytes), whole)
     span = stored.span
     if span is None:
         yield Row("where", "in memory, changed since it was opened or stored in fields")
@@ -77,7 +79,7 @@ def _stored(stored: Initializer) -> Iterator[Row]:
         return
     assert span.source is not None
     yield Row("file", span.location or span.source.path.name, str(span.source.path))
-    yield Row("offset", f"{span.offset:,}".replace(",", "\u202f"))
+    yield Row("offset", number_text(span.offset))
 
 
 def _several(graph: Graph, selection: Selection, report: Compiled | None) -> Page:
@@ -99,10 +101,11 @@ def _several(graph: Graph, selection: Selection, report: Compiled | None) -> Pag
 def _model(graph: Graph) -> Page:
     model = graph.model
     found = Page(graph.skeleton.name or "Model")
-    rows = [Row("nodes", f"{len(graph.nodes):,}".replace(",", "\u202f"))]
+    rows = [Row("nodes", number_text(len(graph.nodes)))]
     if graph.initializers:
         total = sum(stored.size for stored in graph.initializers.values())
-        rows.append(Row("parameters", _millions(total), f"{total:,} in {len(graph.initializers):,} weights"))
+        whole = f"{number_text(total)} in {count_text(len(graph.initializers), 'weight')}"
+        rows.append(Row("parameters", _millions(total), whole))
         rows.append(Row("weights", size_text(sum(stored.nbytes for stored in graph.initializers.values()))))
     if graph.functions:
         rows.append(Row("local functions", str(len(graph.functions))))

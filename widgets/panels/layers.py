@@ -138,8 +138,13 @@ class LayerTable(QWidget):
         self.layer_hovered.emit("")
         super().leaveEvent(event)
 
-    def set_report(self, report: Report | None, graph: Graph | None, profile: Profile | None) -> None:
-        """Shows another report; None shows what to do to get one. Selected layers stay selected by name."""
+    def set_report(
+        self, report: Report | None, graph: Graph | None, profile: Profile | None, stale: bool = False
+    ) -> None:
+        """Shows another report; None shows what to do to get one. Selected layers stay selected by name.
+
+        `stale`: it is of another revision of the graph than the one that is shown.
+        """
         del graph  # a report names its nodes itself
         names = self.selected()
         self._report = report
@@ -152,7 +157,7 @@ class LayerTable(QWidget):
         self._make_chips()
         self._apply_filter()
         if report is not None:
-            self.header.set_texts(report_lines(report, bool(times)), "\n".join(report.warnings))
+            self.header.set_texts(report_lines(report, bool(times), stale), "\n".join(report.warnings))
             stand_ins = ", ".join(report.stand_ins)
             self._say(f"compiled as original subgraph: {stand_ins}" if stand_ins else "", "warning")
             self.select_layers(names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from onnx import AttributeProto, NodeProto
+from onnx import AttributeProto, FunctionProto, NodeProto
 
 from graftwerk.backend.graph.attributes import json_value
 from graftwerk.backend.graph.graph import Graph, NodeId
@@ -37,6 +37,7 @@ from graftwerk.widgets.panels.inspector_page import (
     tensor_row,
     trimmed,
 )  # fmt: skip
+from graftwerk.widgets.panels.readout import count_text
 
 #: Metadata that is shown in words of its own.
 _OURS = "graftwerk."
@@ -82,10 +83,17 @@ def _operator(graph: Graph, record: NodeProto) -> Iterator[Row]:
     original = stand_in(graph, record)
     if original is not None:
         tip = "The subgraph that this node took the place of; it runs and compiles in its stead"
-        yield Row("stand-in", f"{len(original.node)} nodes", tip)
+        yield Row("stand-in", _contents(original), tip)
     made = record if record.op_type == QUANTIZE else _quantize_before(graph, record)
     if made is not None and any(entry.key == UNCALIBRATED for entry in made.metadata_props):
         yield Row("scale", "a guess, not calibrated", tone="warning")
+
+
+def _contents(function: FunctionProto) -> str:
+    """"22 nodes and 5 constants": small constants go into a stand-in with the nodes that it was made of."""
+    constants = sum(node.op_type == "Constant" for node in function.node)
+    parts = ((len(function.node) - constants, "node"), (constants, "constant"))
+    return " and ".join(count_text(count, word) for count, word in parts if count)
 
 
 def _quantize_before(graph: Graph, record: NodeProto) -> NodeProto | None:
@@ -107,7 +115,10 @@ def attribute_text(value: object) -> str:
     """The value of an attribute as it is shown and typed: `1, 1`, `0.5`, `SAME_UPPER`."""
     if isinstance(value, list):
         return ", ".join(map(attribute_text, value)) if value else "[]"
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        text = f"{value:.7g}"
+        return text if set(text) & set(".ein") else f"{text}.0"  # a whole one is told from an integer
+    return str(value)
 
 
 def _opaque(attribute: AttributeProto) -> str:

@@ -10,6 +10,7 @@ from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistent
 from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.graph.scopes import scope_of
+from graftwerk.widgets.panels.readout import count_text, number_text
 
 ScopePath = tuple[str, ...]
 Index = QModelIndex | QPersistentModelIndex
@@ -192,7 +193,7 @@ class OutlineModel(QAbstractItemModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(item)
         if role == COUNT and item.path is not None:
-            return f"{len(item.nodes):,}".replace(",", "\u202f")
+            return number_text(len(item.nodes))
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tip(item)
         return None
@@ -208,7 +209,8 @@ class OutlineModel(QAbstractItemModel):
         if item.path is None:
             record = self._graph.nodes[item.nodes[0]]
             return f"{record.op_type}  {self._graph.ref(item.nodes[0])}"
-        return f"/{'/'.join(item.path)}: {len(item.nodes)} nodes" if item.path else f"{len(item.nodes)} nodes"
+        count = count_text(len(item.nodes), "node")
+        return f"/{'/'.join(item.path)}: {count}" if item.path else count
 
 
 def _label(graph: Graph, node: NodeId) -> str:

@@ -112,14 +112,19 @@ class PrecisionPanel(QWidget):
             chart.set_theme(theme)
         self._fill()
 
-    def set_report(self, report: Report | None, graph: Graph | None, profile: Profile | None) -> None:
-        """Shows another report, held against what `graph` asks for; None shows what to do to get one."""
+    def set_report(
+        self, report: Report | None, graph: Graph | None, profile: Profile | None, stale: bool = False
+    ) -> None:
+        """Shows another report, held against what `graph` asks for; None shows what to do to get one.
+
+        `stale`: it is of another revision of the graph than the one that is shown.
+        """
         self._report = report
         self._times = layer_times(report, profile) if report is not None else {}
         self._outcomes = asked_and_got(report, graph) if report is not None and graph is not None else {}
         self._stack.setCurrentWidget(self._page if report is not None else self._empty)
         if report is not None:
-            self._header.set_texts(report_lines(report, bool(self._times)), "\n".join(report.warnings))
+            self._header.set_texts(report_lines(report, bool(self._times), stale), "\n".join(report.warnings))
         self.switch.buttons["time"].setEnabled(bool(self._times))
         self.switch.buttons["time"].setToolTip("" if self._times else NO_TIMES)
         if not self._times:

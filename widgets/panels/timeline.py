@@ -14,7 +14,15 @@ from graftwerk.backend.engines.report import NodeTime, Profile
 from graftwerk.backend.graph.families import FAMILIES
 from graftwerk.widgets.panels.frame import DetailLabel, Legend, Switch, empty_state
 from graftwerk.widgets.panels.parts import ElidedLabel
-from graftwerk.widgets.panels.readout import family_of, median, profile_details, profile_lines, share_text, time_text
+from graftwerk.widgets.panels.readout import (
+    count_text,
+    family_of,
+    median,
+    profile_details,
+    profile_lines,
+    share_text,
+    time_text,
+)
 from graftwerk.widgets.panels.timeline_bars import Bars
 from graftwerk.widgets.theme import LIGHT, PRECISION_COLORS, Theme, mono_font, precision_color
 
@@ -97,15 +105,15 @@ class Timeline(QWidget):
             self._plot.set_theme(theme)
         self._show_colors()
 
-    def set_profile(self, profile: Profile | None) -> None:
-        """Shows another profile; None shows what to do to get one."""
+    def set_profile(self, profile: Profile | None, stale: bool = False) -> None:
+        """Shows another profile, `stale` where it is of another revision; None shows what to do to get one."""
         self._profile = profile
         shown = profile is not None and any(layer.milliseconds for layer in profile.layers)
         self._bars = Bars.of(profile) if profile is not None and shown else None
         self._stack.setCurrentWidget(self._page if shown else self._empty)
         if profile is not None and self._bars is not None:
             note = "" if self._bars.measured else " · no start times: nodes stand in their order"
-            self.header.set_texts([line + note for line in profile_lines(profile)], profile_details(profile))
+            self.header.set_texts([line + note for line in profile_lines(profile, stale)], profile_details(profile))
         self._need_plot()
         self._show_bars()
 
@@ -195,21 +203,39 @@ class Timeline(QWidget):
         layer = self._layer(bar)
         if layer is None or self._bars is None:
             return ""
-        others = [name for name in layer.onnx_nodes if name != layer.name]
-        what = " · ".join(part for part in (layer.kind, layer.dtype) if part)
+        what = " · ".join(part for part in (layer.kind, layer.dtype, self._mark(layer)) if part)
         row, time = int(self._bars.row[bar]), float(self._bars.length[bar])
-        lines = [layer.name, what, f"{time_text(time)}, {share_text(self._share(bar))} of iteration {row + 1}"]
-        return "\n".join([*lines, *(f"does the work of {name}" for name in others[:5])])
+        lines = [title_of(layer), what, f"{time_text(time)}, {share_text(self._share(bar))} of iteration {row + 1}"]
+        return "\n".join([*lines, *(f"does the work of {name} too" for name in layer.onnx_nodes[1:6])])
+
+    def _mark(self, layer: NodeTime) -> str:
+        """That a kernel is a part of what stands in for a plugin."""
+        assert self._profile is not None
+        return "in a plugin's stand-in" if not set(self._profile.stand_ins).isdisjoint(layer.onnx_nodes) else ""
 
     def _show_detail(self, bar: int) -> None:
         """One line about the bar under the pointer, else about the selected node over all iterations."""
-        chosen = self._plot.item.chosen.tolist() if self._plot is not None else []
-        layer = self._layer(bar if bar >= 0 or not chosen else chosen[0])
-        if layer is None or self._bars is None:
-            self._detail.setText("")
-            return
-        time, share = f"median {time_text(median(layer.milliseconds))}", ""
-        if bar >= 0:
+        layer = self._layer(bar)
+        if layer is not None and self._bars is not None:
             time, share = time_text(float(self._bars.length[bar])), share_text(self._share(bar))
-        parts = (layer.name, time, share, layer.dtype)
+            parts = [title_of(layer), layer.kind, time, share, layer.dtype, self._mark(layer)]
+        else:
+            parts = self._chosen_parts()
         self._detail.setText("  ".join(part for part in parts if part))
+
+    def _chosen_parts(self) -> list[str]:
+        """The line about the first of the selected nodes, all of its kernels taken together."""
+        if self._plot is None or not len(self._plot.item.chosen) or self._profile is None or self._bars is None:
+            return []
+        chosen = [self._profile.layers[place] for place in np.unique(self._bars.node[self._plot.item.chosen]).tolist()]
+        first = title_of(chosen[0])
+        own = [layer for layer in chosen if title_of(layer) == first]
+        time = f"median {time_text(sum(median(layer.milliseconds) for layer in own))}"
+        kernels = f"in {count_text(len(own), 'kernel')}" if len(own) > 1 else ""
+        dtypes = " ".join(dict.fromkeys(layer.dtype for layer in own))
+        return [first, time, kernels, dtypes, self._mark(own[0])]
+
+
+def title_of(layer: NodeTime) -> str:
+    """The node of the model that a kernel belongs to; the runtime's own name where none is known."""
+    return layer.onnx_nodes[0] if layer.onnx_nodes else layer.name

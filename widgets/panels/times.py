@@ -21,12 +21,15 @@ from graftwerk.widgets.panels.readout import (
     profile_lines,
     share_text,
     time_text,
+    timed_nodes,
 )
 from graftwerk.widgets.theme import LIGHT, Theme
 
 NOTHING = "No profile yet. Profile the model (F6) to see which nodes and operators take the most time."
 #: Nodes listed at most: the rest is summed up in one line.
 MOST_NODES = 100
+#: Kernels of one node that its tooltip lists.
+_MOST_KERNELS = 12
 
 
 class TimesPanel(QWidget):
@@ -40,7 +43,8 @@ class TimesPanel(QWidget):
         self._profile: Profile | None = None
         self._medians: list[float] = []
         self._refs: tuple[str, ...] = ()
-        self._listed: list[int] = []  # places in the profile, in the order of the rows
+        self._listed: list[str] = []  # references of nodes, in the order of the rows
+        self._members: dict[str, list[int]] = {}  # places in the profile by node
         self._kinds: list[str] = []
         self._kind = ""  # the only operator whose nodes are listed, "" for all
         self._header = DetailLabel()
@@ -81,14 +85,15 @@ class TimesPanel(QWidget):
         self.list.set_theme(theme)
         self._fill()
 
-    def set_profile(self, profile: Profile | None) -> None:
-        """Shows another profile; None shows what to do to get one."""
+    def set_profile(self, profile: Profile | None, stale: bool = False) -> None:
+        """Shows another profile, `stale` where it is of another revision; None shows what to do to get one."""
         self._profile = profile
+        self._members = timed_nodes(profile) if profile is not None else {}
         self._kind = ""
         self._medians = medians(profile.layers) if profile is not None else []
         self._stack.setCurrentWidget(self._page if self._medians else self._empty)
         if profile is not None:
-            self._header.set_texts(profile_lines(profile), profile_details(profile))
+            self._header.set_texts(profile_lines(profile, stale), profile_details(profile))
         self._fill()
 
     def set_selection(self, refs: Sequence[str]) -> None:
@@ -117,19 +122,38 @@ class TimesPanel(QWidget):
         self._show_selection()
 
     def _node_bars(self, profile: Profile) -> list[Bar]:
-        times = self._medians
-        chosen = [at for at, layer in enumerate(profile.layers) if self._kind in ("", layer.kind)]
-        chosen.sort(key=lambda at: -times[at])
-        self._listed = chosen[:MOST_NODES]
-        others = chosen[MOST_NODES:]
-        rest = f"and {count_text(len(others), 'node')} more, {time_text(sum(times[at] for at in others))}"
+        times, sums = self._medians, {}
+        members: dict[str, list[int]] = {}
+        for ref, places in self._members.items():
+            chosen = [at for at in places if self._kind in ("", profile.layers[at].kind)]
+            if chosen:
+                members[ref] = sorted(chosen, key=lambda at: -times[at])
+                sums[ref] = sum(times[at] for at in chosen)
+        ranked = sorted(members, key=lambda ref: -sums[ref])
+        self._listed = ranked[:MOST_NODES]
+        others = ranked[MOST_NODES:]
+        rest = f"and {count_text(len(others), 'node')} more, {time_text(sum(sums[ref] for ref in others))}"
         self.rest.setText(rest if others else "")
         total = sum(times) or 1.0
         return [
-            Bar(profile.layers[at].name, times[at], f"{time_text(times[at])}   {share_text(times[at] / total)}",
-                self._theme.family(family_of(profile.layers[at])), profile.layers[at].kind, spread(profile.layers[at]))
-            for at in self._listed
+            Bar(ref, sums[ref], f"{time_text(sums[ref])}   {share_text(sums[ref] / total)}",
+                self._theme.family(family_of(profile.layers[members[ref][0]])),
+                kind_text(profile, ref, members[ref]), self._tip(profile, ref, members[ref]))
+            for ref in self._listed
         ]  # fmt: skip
+
+    def _tip(self, profile: Profile, ref: str, places: Sequence[int]) -> str:
+        """A node's kernels, the slowest first; the spread of its times where it has but one."""
+        lines = [ref]
+        if ref in profile.stand_ins:
+            lines.append("a plugin: its original subgraph was timed in its place")
+        if len(places) == 1:
+            return "\n".join([*lines, *spread(profile.layers[places[0]])])
+        lines.append(f"{count_text(len(places), 'kernel')}, the sum of their medians:")
+        lines += [f"{profile.layers[at].kind}  {time_text(self._medians[at])}" for at in places[:_MOST_KERNELS]]
+        if len(places) > _MOST_KERNELS:
+            lines.append(f"and {len(places) - _MOST_KERNELS} more")
+        return "\n".join(lines)
 
     def _kind_bars(self, profile: Profile) -> list[Bar]:
         sums: dict[str, float] = defaultdict(float)
@@ -153,7 +177,8 @@ class TimesPanel(QWidget):
         wanted = set(self._refs)
         layers = self._profile.layers
         self.list.select_rows([
-            row for row, at in enumerate(self._listed) if not wanted.isdisjoint(layers[at].onnx_nodes)
+            row for row, ref in enumerate(self._listed)
+            if any(not wanted.isdisjoint(layers[at].onnx_nodes) for at in self._members[ref])
         ])  # fmt: skip
 
     def _on_click(self, index: QModelIndex) -> None:
@@ -162,15 +187,23 @@ class TimesPanel(QWidget):
         if self.switch.current == "operators":
             self._show_kind(self._kinds[index.row()])
             return
-        nodes = self._profile.layers[self._listed[index.row()]].onnx_nodes
-        if nodes:
-            self.node_selected.emit(nodes[0])
+        ref = self._listed[index.row()]
+        if self._profile.layers[self._members[ref][0]].onnx_nodes:
+            self.node_selected.emit(ref)
 
 
-def spread(layer: NodeTime) -> str:
-    """What a node's times were over the iterations."""
+def kind_text(profile: Profile, ref: str, places: Sequence[int]) -> str:
+    """What stands behind a node's name: its operator, or how many kernels it became."""
+    kernels = count_text(len(places), "kernel")
+    if ref in profile.stand_ins:
+        return f"stand-in, {kernels}"
+    return profile.layers[places[0]].kind if len(places) == 1 else kernels
+
+
+def spread(layer: NodeTime) -> list[str]:
+    """What a kernel's times were over the iterations, and which nodes' work it does, in lines."""
     low, middle, high = np.percentile(layer.milliseconds, (10, 50, 90)) if layer.milliseconds else (0.0, 0.0, 0.0)
     runs = count_text(len(layer.milliseconds), "iteration")
-    lines = [layer.name, " · ".join(filter(None, (layer.kind, layer.dtype)))]
+    lines = [" · ".join(filter(None, (layer.kind, layer.dtype)))]
     lines.append(f"median {time_text(middle)}, p10 {time_text(low)}, p90 {time_text(high)} over {runs}")
-    return "\n".join(lines)
+    return [*lines, *(f"does the work of {name} too" for name in layer.onnx_nodes[1:6])]

@@ -20,15 +20,17 @@ from graftwerk.backend.engines.report import Layer, NodeOutcome, NodeTime, Profi
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import load
-from graftwerk.backend.graph.graph import Graph, NodeId, TensorName
+from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName
 from graftwerk.backend.graph.statistics import PIECE, Statistics
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.operations.attributes import RemoveAttribute, SetAttribute
+from graftwerk.backend.operations.plugin import ReplaceWithPlugin
 from graftwerk.backend.operations.qdq_insert import InsertQdq, InsertQdqLayer
 from graftwerk.backend.operations.registry import Selection, apply
 from graftwerk.backend.operations.rename import RenameNode, RenameTensor
 from graftwerk.widgets.panels.inspector import Inspector, typed_value
 from graftwerk.widgets.panels.inspector_page import MOST, Row, size_text
+from graftwerk.widgets.panels.node_page import attribute_text
 
 
 @pytest.fixture
@@ -140,6 +142,34 @@ def test_times_say_whose_they_are(inspector: Inspector, digits: Graph) -> None:
     }  # fmt: skip
 
 
+def test_a_plugins_kernels_have_one_time(inspector: Inspector, digits: Graph) -> None:
+    ref = digits.ref(node := first(digits, "Conv"))
+    inner = [NodeTime(f"_inlfunc {at}", kind, (1.0 + at, 1.0 + at), (), (ref,), "FP32")
+             for at, kind in enumerate(("Mul", "Add"))]  # fmt: skip
+    layers = (*inner, NodeTime("x", "Relu", (1.0, 1.0)))
+    profile = Profile("onnxruntime", "1", "CPU", 2, layers, (9.0,), stand_ins=(ref,))
+    inspector.inspect(digits, Selection((node,)), None, profile)
+    rows = sections(inspector)["Time"]
+    assert rows["stand-in"].value == "original subgraph"
+    assert rows["median, 2 kernels"].value == "3 ms"
+    assert rows["median, 2 kernels"].tip.splitlines()[1:] == ["Add  2 ms", "Mul  1 ms"]
+    assert rows["of all layers"].value == "75.0%"
+    assert rows["computed in"].tone == "FP32"
+
+
+def test_a_stand_in_counts_its_constants_apart(inspector: Inspector, models: Path) -> None:
+    encoder = load(models / "encoder.onnx")
+    replaced = apply(ReplaceWithPlugin((NodeRef("/Unsqueeze"), NodeRef("/Unsqueeze_1")), "P"), encoder)
+    inspector.inspect(replaced, Selection((first(replaced, "P"),)), None, None)
+    assert sections(inspector)["Operator"]["stand-in"].value == "2 nodes and 2 constants"
+
+
+@pytest.mark.parametrize(("value", "text"), [(1.0, "1.0"), (0.5, "0.5"), (1, "1"), ([1.0, 2.5], "1.0, 2.5"),
+                                             (1e-12, "1e-12"), (float("inf"), "inf"), (1e20, "1e+20")])  # fmt: skip
+def test_floats_are_told_from_integers(value: object, text: str) -> None:
+    assert attribute_text(value) == text
+
+
 def test_a_weight_says_where_it_lies_and_what_it_holds(inspector: Inspector, digits: Graph, qtbot: QtBot) -> None:
     name, stored = next((name, one) for name, one in digits.initializers.items() if one.size > 100)
     inspector.inspect(digits, Selection((), (name,)), None, None)
@@ -173,7 +203,7 @@ def test_a_weight_that_cannot_be_read_says_why(inspector: Inspector, digits: Gra
     edit.set_initializer(broken)
     inspector.inspect(edit.commit(), Selection((), ("broken",)), None, None)
     qtbot.waitUntil(lambda: isinstance(inspector.loader.known(broken), Fault))
-    assert "fit" in sections(inspector)["Values"][""].value
+    assert "3 bytes" in sections(inspector)["Values"][""].value
 
 
 def test_a_tensor_between_nodes(inspector: Inspector, digits: Graph, qtbot: QtBot) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from graftwerk.backend.engines.report import Layer, NodeTime, Profile, Report
 from graftwerk.widgets.panels.readout import (
+    EARLIER,
     bytes_text,
     count_text,
     family_of,
@@ -17,6 +18,7 @@ from graftwerk.widgets.panels.readout import (
     report_lines,
     share_text,
     time_text,
+    timed_nodes,
 )
 from tests.widgets.panels.measured import digits_profile, digits_report
 
@@ -40,18 +42,35 @@ def test_times_have_three_digits(milliseconds: float, text: str) -> None:
 def test_shares_sizes_and_counts() -> None:
     assert [share_text(share) for share in (0.0, 0.0001, 0.094, 1.0)] == ["0.0 %", "< 0.1 %", "9.4 %", "100.0 %"]
     assert [bytes_text(size) for size in (12, 2500, 2_130_000)] == ["12 B", "2.50 kB", "2.13 MB"]
-    assert [count_text(count, "layer") for count in (0, 1, 50_000)] == ["0 layers", "1 layer", "50 000 layers"]
+    assert [count_text(count, "layer") for count in (0, 1, 50_000)] == ["0 layers", "1 layer", "50\u202f000 layers"]
 
 
 def test_a_profile_names_both_figures_and_the_form_each_was_measured_in() -> None:
     long, short, shortest = profile_lines(PROFILE)
     assert long == (
         "CPU (X), 4 threads · ONNX Runtime 1.31 · latency p50 1.20 ms (no profiling, level full)"
-        " · sum of nodes 220 µs (level off)"
+        " · sum of nodes 220 µs (level off) · stand-in for p"
     )
-    assert short == "CPU (X) · ONNX Runtime 1.31 · latency p50 1.20 ms (no profiling) · sum of nodes 220 µs"
-    assert shortest == "ONNX Runtime 1.31 · latency p50 1.20 ms · sum of nodes 220 µs"
+    assert short == (
+        "CPU (X) · ONNX Runtime 1.31 · latency p50 1.20 ms (no profiling) · sum of nodes 220 µs · stand-in for p"
+    )
+    assert shortest == "ONNX Runtime 1.31 · latency p50 1.20 ms · sum of nodes 220 µs · stand-in for p"
+    assert all(line.endswith(" · 2 stand-ins") for line in profile_lines(replace(PROFILE, stand_ins=("p", "q"))))
     assert "latency" not in profile_lines(replace(PROFILE, latency_milliseconds=()))[0]
+
+
+def test_headers_say_that_another_revision_was_measured() -> None:
+    assert all(EARLIER in line for line in profile_lines(PROFILE, stale=True))
+    assert all(EARLIER in line for line in report_lines(REPORT, timed=False, stale=True))
+    assert not any(EARLIER in line for line in (*profile_lines(PROFILE), *report_lines(REPORT, timed=False)))
+
+
+def test_kernels_count_for_the_first_node_behind_them() -> None:
+    layers = (NodeTime("k 1", "Mul", (1.0,), (), ("p",)), NodeTime("n", "Add", (1.0,), (), ("n", "m")),
+              NodeTime("k 2", "Add", (1.0,), (), ("p",)), NodeTime("copy", "Memcpy", (1.0,)))  # fmt: skip
+    profile = replace(PROFILE, layers=layers)
+    assert timed_nodes(profile) == {"p": [0, 2], "n": [1], "copy": [3]}
+    assert profile_details(profile).splitlines()[0] == "3 nodes timed in 4 kernels over 2 iterations"
 
 
 def test_the_rest_is_in_the_details() -> None:

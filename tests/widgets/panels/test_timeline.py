@@ -168,10 +168,19 @@ def test_pointing_at_a_bar_tells_about_it(timeline: Timeline, qtbot: QtBot) -> N
     plot = show(timeline, TWO, qtbot)
     with qtbot.waitSignal(plot.hovered):
         QTest.mouseMove(plot.viewport(), place(timeline, 0, 2.5))
-    assert timeline.detail == "second  3.00 ms  75.0 %  INT8"
+    assert timeline.detail == "node 2  Relu  3.00 ms  75.0 %  INT8"
     tip = timeline.tip(plot.item.hovered).splitlines()
-    assert tip[:3] == ["second", "Relu · INT8", "3.00 ms, 75.0 % of iteration 1"]
-    assert "does the work of node 3" in tip
+    assert tip[:3] == ["node 2", "Relu · INT8", "3.00 ms, 75.0 % of iteration 1"]
+    assert "does the work of node 3 too" in tip
+
+
+def test_a_plugins_kernels_go_by_its_name_and_are_marked(timeline: Timeline, qtbot: QtBot) -> None:
+    inner = [NodeTime(f"_inlfunc_P {at}", "Mul", (1.0, 1.0), (at, at), ("P",), "FP32") for at in (0.0, 1.0)]
+    show(timeline, replace(profile_of(*inner), stand_ins=("P",)), qtbot)
+    assert "stand-in for P" in timeline.header.text()
+    assert timeline.tip(0).splitlines()[:2] == ["P", "Mul · FP32 · in a plugin's stand-in"]
+    timeline.set_selection(("P",))
+    assert timeline.detail == "P  median 2.00 ms  in 2 kernels  FP32  in a plugin's stand-in"
 
 
 def wheel(timeline: Timeline, at: QPoint, steps: int) -> None:

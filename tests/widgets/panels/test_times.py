@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -44,10 +45,26 @@ SOME = profile_of(
 def test_nodes_stand_in_the_order_of_their_medians(panel: TimesPanel) -> None:
     panel.set_profile(SOME)
     assert [(bar.name, bar.value, bar.text) for bar in panel.list.rows.bars] == [
-        ("b", 3.0, "3.00 ms   40.0 %"), ("c", 2.5, "2.50 ms   33.3 %"), ("a", 2.0, "2.00 ms   26.7 %"),
+        ("node b", 3.0, "3.00 ms   40.0 %"), ("node c", 2.5, "2.50 ms   33.3 %"), ("node a", 2.0, "2.00 ms   26.7 %"),
     ]  # fmt: skip
     assert "median 2.00 ms, p10 1.20 ms, p90 7.60 ms over 3 iterations" in panel.list.rows.bars[2].tip
-    assert spread(NodeTime("x", "Conv", ())).splitlines()[-1] == "median 0 µs, p10 0 µs, p90 0 µs over 0 iterations"
+    assert spread(NodeTime("x", "Conv", ()))[-1] == "median 0 µs, p10 0 µs, p90 0 µs over 0 iterations"
+
+
+def test_a_plugins_kernels_are_one_row_marked_as_stand_in(panel: TimesPanel, qtbot: QtBot) -> None:
+    inner = [NodeTime(f"_inlfunc_MHA_1_MHA_1 {at}", "MatMul", (0.5 + at / 10,), (), ("MHA",)) for at in range(3)]
+    panel.set_profile(replace(profile_of(NodeTime("conv", "Conv", (1.0,), (), ("conv",)), *inner), stand_ins=("MHA",)))
+    bars = panel.list.rows.bars
+    assert [(bar.name, bar.kind) for bar in bars] == [("MHA", "stand-in, 3 kernels"), ("conv", "Conv")]
+    assert bars[0].value == pytest.approx(1.8)
+    assert bars[0].tip.splitlines()[2:] == [
+        "3 kernels, the sum of their medians:", "MatMul  700 µs", "MatMul  600 µs", "MatMul  500 µs",
+    ]  # fmt: skip
+    with qtbot.waitSignal(panel.node_selected) as caught:
+        click(panel, 0)
+    assert caught.args == ["MHA"]
+    panel.set_selection(("MHA",))
+    assert [index.row() for index in panel.list.selectedIndexes()] == [0]
 
 
 def test_a_click_or_enter_selects_a_node(panel: TimesPanel, qtbot: QtBot) -> None:
@@ -78,7 +95,7 @@ def test_operators_add_up_and_lead_to_their_nodes(panel: TimesPanel, qtbot: QtBo
     ]  # fmt: skip
     with qtbot.assertNotEmitted(panel.node_selected):
         click(panel, 0)
-    assert [bar.name for bar in panel.list.rows.bars] == ["c", "a"]
+    assert [bar.name for bar in panel.list.rows.bars] == ["node c", "node a"]
     assert panel.switch.current == "nodes"
     QTest.mouseClick(panel.all_nodes, Qt.MouseButton.LeftButton)
     assert len(panel.list.rows.bars) == 3
