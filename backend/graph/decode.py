@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault
@@ -34,6 +34,8 @@ INLINE_BYTES = 4096
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_VALUE_INFO = 1, 5, 11, 12, 13
 _TENSOR_RAW_DATA = 9
+
+_EXPORT_AGAIN = "The file was cut or changed; export it again"
 
 M_co = TypeVar("M_co", covariant=True)
 M = TypeVar("M")
@@ -80,6 +82,7 @@ class _Decoder:
         self.rest = bytearray()
         self.sources: dict[str, Source | None] = {}
         self.with_files: list[NodeId] = []
+        self.not_ascii: list[ValueInfoProto] = []
 
     def graph(self) -> Graph:
         rest, found = bytearray(), False
@@ -96,6 +99,7 @@ class _Decoder:
             raise Fault("Not an ONNX model: it holds no graph", "", "Export the model to ONNX first")
         skeleton = _parsed(GraphProto, bytes(self.rest), "graph header")
         self._inner_external(model, skeleton)
+        self._check_texts(chain([model, skeleton], self.functions, self.not_ascii))
         index = self._index()
         return Graph(
             nodes=self.nodes, inputs=tuple(self.inputs), outputs=tuple(self.outputs), initializers=self.initializers,
@@ -108,8 +112,8 @@ class _Decoder:
     def _graph(self, start: int, stop: int) -> None:
         handlers: dict[int, Callable[[int, int, int], None]] = {
             _GRAPH_INITIALIZER: self._initializer,
-            _GRAPH_INPUT: lambda tag, at, end: self.inputs.append(self._parse(ValueInfoProto, at, end)),
-            _GRAPH_OUTPUT: lambda tag, at, end: self.outputs.append(self._parse(ValueInfoProto, at, end)),
+            _GRAPH_INPUT: lambda tag, at, end: self.inputs.append(self._info(at, end)),
+            _GRAPH_OUTPUT: lambda tag, at, end: self.outputs.append(self._info(at, end)),
             _GRAPH_VALUE_INFO: self._value_info,
         }
         for number, kind, tag, at, end in fields(self.buffer, start, stop):
@@ -126,8 +130,15 @@ class _Decoder:
     def _parse(self, kind: MessageType[M], start: int, stop: int) -> M:
         return _parsed(kind, bytes(self.buffer[start:stop]), f"byte {start}")
 
+    def _info(self, start: int, stop: int) -> ValueInfoProto:
+        data = bytes(self.buffer[start:stop])
+        info: ValueInfoProto = _parsed(ValueInfoProto, data, f"byte {start}")
+        if not data.isascii():
+            self.not_ascii.append(info)
+        return info
+
     def _value_info(self, tag: int, start: int, stop: int) -> None:
-        info = self._parse(ValueInfoProto, start, stop)
+        info = self._info(start, stop)
         if info.name in self.value_infos:
             self.rest += self.buffer[tag:stop]  # kept as it is, but of no effect here
             self.problems.append(Problem("A tensor's type is declared twice; the first counts", info.name))
@@ -176,7 +187,7 @@ class _Decoder:
 
     def _index(self) -> Index:
         index = Index.of(self.nodes)
-        self._check_texts(index)
+        self._check_names(index)
         for what, infos in (("inputs", self.inputs), ("outputs", self.outputs)):
             twice = next((name for name, times in Counter(info.name for info in infos).items() if times > 1), None)
             if twice is not None:
@@ -190,7 +201,14 @@ class _Decoder:
         return index
 
 
-    def _check_texts(self, index: Index) -> None:
+    @staticmethod
+    def _check_texts(messages: Iterable[Message]) -> None:
+        """As `_check_names`, for every text in records of which there are few, such as symbols and domains."""
+        for message in messages:
+            if any(isinstance(text, bytes) for text in _texts(message)):
+                raise Fault("Damaged: a text in it is none", message.DESCRIPTOR.name, _EXPORT_AGAIN)
+
+    def _check_names(self, index: Index) -> None:
         """Raises Fault where a name is not UTF-8: protobuf gives bytes then, and no tool could show or write it."""
         infos = [info.name for info in (*self.inputs, *self.outputs)]
         named: list[Iterable[str]] = [
@@ -199,7 +217,17 @@ class _Decoder:
         named += [_inner_texts(self.nodes[node]) for node in index.holders]
         for names in named:
             if bytes in set(map(type, names)):
-                raise Fault("Damaged: a name in it is no text", "", "The file was cut or changed; export it again")
+                raise Fault("Damaged: a name in it is no text", "", _EXPORT_AGAIN)
+
+
+def _texts(message: Message) -> Iterator[str | bytes]:
+    """Every text in a message and those in it; bytes where protobuf could not decode one."""
+    for field, value in message.ListFields():
+        values = value if field.is_repeated else [value]
+        if field.message_type is not None:
+            yield from chain.from_iterable(map(_texts, values))
+        elif field.type == field.TYPE_STRING:
+            yield from values
 
 
 def _inner_texts(node: NodeProto) -> Iterator[str]:

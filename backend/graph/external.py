@@ -29,7 +29,10 @@ def external_location(proto: TensorProto) -> str | None:
     """The file that a record refers to, None for one that has its values in it."""
     if proto.data_location != TensorProto.EXTERNAL:
         return None
-    return next((entry.value for entry in proto.external_data if entry.key == "location"), "")
+    location = next((entry.value for entry in proto.external_data if entry.key == "location"), "")
+    if not isinstance(location, str):  # protobuf gives bytes where a text is none
+        raise Fault("Damaged: the name of a file of external data is no text", proto.name, "Export the model again")
+    return location
 
 
 def external_span(proto: TensorProto, sources: Mapping[str, Source | None], tensor: str = "") -> Span | None:

@@ -46,7 +46,7 @@ class FoldConstants(Operation):
     precision from them; so do random operators, plugins and everything else that onnx doesn't know.
     """
 
-    limit: float = param(16.0, minimum=0.0, label="Largest result, MiB")
+    limit: float = param(16.0, minimum=0.0, maximum=2048.0, label="Largest result, MiB", help="A file holds 2048")
     shapes: bool = param(True, help="Fold shapes that are known")
 
     def blocked(self, graph: Graph) -> Reason | None:

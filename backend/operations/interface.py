@@ -35,7 +35,10 @@ def parse_dims(text: str) -> tuple[Dim, ...]:
 
 def _dim(part: str) -> Dim:
     if part.isdecimal():
-        return int(part)
+        digits = part.lstrip("0") or "0"
+        if len(digits) > 19 or int(digits) >= 1 << 63:
+            raise Fault(f"{part[:24]} is larger than a size can be", "dims", "Sizes are 64-bit integers")
+        return int(digits)
     if part == "?":
         return None
     symbol = part.strip("\"'")

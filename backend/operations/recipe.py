@@ -35,6 +35,8 @@ class Recipe:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise Fault(f"Not JSON: {error.msg}", f"{where}, line {error.lineno}") from None
+        except (RecursionError, ValueError) as error:  # or a number of more digits than Python reads
+            raise Fault(f"Not a recipe: {error}", where) from None
         if not isinstance(data, dict) or "graftwerk_recipe" not in data or not isinstance(data.get("steps"), list):
             raise Fault("Not a recipe", where, "A recipe is JSON with graftwerk_recipe and a list of steps")
         if data["graftwerk_recipe"] != FORMAT:

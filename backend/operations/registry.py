@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 import msgspec
@@ -107,6 +108,8 @@ class OperationInfo:
     shortcut: str
 
 
+#: Levels of lists and objects that a parameter may have: far more than any attribute needs.
+_DEPTH = 32
 _registry: dict[str, OperationInfo] = {}
 O = TypeVar("O", bound=type[Operation])  # noqa: E741
 
@@ -161,6 +164,8 @@ def make(id: str, parameters: Mapping[str, Any]) -> Operation:
     if unknown:
         known = ", ".join(parameter.name for parameter in found.parameters) or "none"
         raise Fault(f"{id} has no parameter {sorted(unknown)[0]!r}", id, f"It has: {known}")
+    for name, value in parameters.items():
+        _check_value(name, value)
     try:
         made = msgspec.convert(dict(parameters), found.cls)
     except msgspec.ValidationError as error:
@@ -177,15 +182,44 @@ def parameters(operation: Operation) -> dict[str, Any]:
 
 
 def check_parameters(operation: Operation) -> None:
-    """Raises Fault where a number is out of its bounds or a required text is empty."""
+    """Raises Fault where a number is out of its bounds or not finite, a required text is empty, or a text can't be
+    written to a file."""
     for parameter in operation.info.parameters:
         value = getattr(operation, parameter.name)
+        _check_value(parameter.label, value)
+        if parameter.kind == "number" and not isfinite(value):
+            raise Fault(f"{parameter.label} is {value}; a finite number is needed", parameter.name)
         if parameter.minimum is not None and not value >= parameter.minimum:
             raise Fault(f"{parameter.label} is {value}; at least {parameter.minimum:g} is needed", parameter.name)
         if parameter.maximum is not None and not value <= parameter.maximum:
             raise Fault(f"{parameter.label} is {value}; at most {parameter.maximum:g} is allowed", parameter.name)
         if parameter.required and parameter.kind in ("tensor", "node", "text") and value == "":
             raise Fault(f"{parameter.label} is missing", parameter.name)
+
+
+def _check_value(label: str, value: Any) -> None:
+    """Raises Fault where a text in a JSON value is not Unicode, as after `"\\ud800"`, or lists in it are too deep."""
+    level = [value]
+    for _ in range(_DEPTH):
+        inner: list[Any] = []
+        for each in level:
+            if isinstance(each, str) and not each.isascii():
+                _check_text(label, each)
+            elif isinstance(each, Mapping):
+                inner += (*each.keys(), *each.values())
+            elif isinstance(each, list | tuple):
+                inner += each
+        if not inner:
+            return
+        level = inner
+    raise Fault(f"{label} holds lists in lists, more than {_DEPTH} deep", label)
+
+
+def _check_text(label: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Fault(f"{label} holds {text[error.start]!r}, which is no character", label) from None
 
 
 def why_blocked(operation: Operation, graph: Graph) -> Reason | None:

@@ -171,3 +171,23 @@ def test_a_weight_that_its_record_does_not_fit_is_marked(word: str, dims: int, d
     assert word in message
     with pytest.raises(Fault):
         decode(model.SerializeToString(), None, None).initializers["w"].array()
+
+
+@pytest.mark.parametrize("place", ["symbol", "inner symbol", "domain", "producer", "function"])
+def test_texts_that_are_none_are_refused(place: str) -> None:
+    model = chain()
+    mark = "NAMEHERE"
+    if place == "symbol":
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = mark
+    elif place == "inner symbol":
+        model.graph.value_info.append(helper.make_tensor_value_info("a", 1, [mark]))
+    elif place == "domain":
+        model.opset_import.add(domain=mark, version=1)
+    elif place == "producer":
+        model.producer_name = mark
+    else:
+        model.functions.append(helper.make_function("d", "f", ["i"], ["o"], [helper.make_node("Relu", ["i"], [mark])],
+                                                    [helper.make_opsetid("", 17)]))  # fmt: skip
+    data = model.SerializeToString().replace(mark.encode(), b"NAME\xff\xfeXY")
+    with pytest.raises(Fault, match="Damaged"):
+        decode(data, None, None)

@@ -8,11 +8,13 @@ import pytest
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.graph import Graph, NodeRef
 from graftwerk.backend.graph.types import TensorType
+from graftwerk.backend.operations.attributes import SetAttribute
+from graftwerk.backend.operations.fold import FoldConstants
 from graftwerk.backend.operations.insert import InsertNode
 from graftwerk.backend.operations.interface import format_dims, parse_dims
-from graftwerk.backend.operations.recipe import replay
+from graftwerk.backend.operations.recipe import Recipe, replay
 from graftwerk.backend.operations.registry import Selection, apply, make, why_blocked
 from tests.backend.operations import law_models as models
 
@@ -335,3 +337,39 @@ def test_bad_parameters_name_the_parameter() -> None:
     with pytest.raises(Fault) as caught:
         make("graph.fold_constants", {"limit": -1.0})
     assert caught.value.where == "limit"
+
+
+@pytest.mark.parametrize("limit", [float("inf"), float("nan"), 1e300, -1.0])
+def test_numbers_are_finite_and_within_their_bounds(limit: float) -> None:
+    with pytest.raises(Fault, match="Largest result"):
+        make("graph.fold_constants", {"limit": limit})
+    with pytest.raises(Fault, match="Largest result"):
+        apply(FoldConstants(limit), models.chain())
+
+
+@pytest.mark.parametrize("value", ["\ud800", ["\ud800"], {"\ud800": 1}, {"a": ["\ud800"]}])
+def test_texts_that_are_no_unicode_are_refused(value: Any) -> None:
+    with pytest.raises(Fault, match="no character"):
+        make("attribute.set", {"node": "Relu_0", "name": "alpha", "value": value})
+    with pytest.raises(Fault, match="no character"):
+        apply(SetAttribute(NodeRef("Relu_0"), "alpha", value), models.chain())
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(Fault, match="deep"):
+        make("attribute.set", {"node": "Relu_0", "name": "alpha", "value": deep})
+    steps = "[" * 100_000 + "]" * 100_000
+    with pytest.raises(Fault, match="Not a recipe"):
+        Recipe.loads(f'{{"graftwerk_recipe": 1, "steps": {steps}}}')
+    with pytest.raises(Fault, match="Not a recipe"):
+        Recipe.loads(f'{{"graftwerk_recipe": 1, "steps": [{"9" * 5000}]}}')
+
+
+@pytest.mark.parametrize("size", ["9223372036854775808", "99999999999999999999", "9" * 5000])
+def test_sizes_are_64_bit(size: str) -> None:
+    assert parse_dims("9223372036854775807,00000000000000000000001") == ((1 << 63) - 1, 1)
+    with pytest.raises(Fault, match="larger than"):
+        parse_dims(f"2,{size}")
