@@ -76,7 +76,7 @@ class SearchControl:
 
     def _choose(self, payload: object) -> None:
         if isinstance(payload, Action):
-            self.window.trigger(payload)
+            self.window.menus.trigger(payload)
         elif isinstance(payload, Selection):
             self.window.need_tab().select(payload, reveal=True)
 
@@ -84,7 +84,7 @@ class SearchControl:
         from graftwerk.widgets.panels.palette import PaletteItem
 
         found = []
-        for action in self.window.all_actions():
+        for action in self.window.menus.all():
             reason = action.why_not(self.window)
             found.append(
                 PaletteItem(

@@ -34,7 +34,7 @@ class ToolBar(QToolBar):
         name.setContentsMargins(8, 0, 16, 0)
         self.addWidget(name)
         for key in _BUTTONS:
-            self.addAction(window.actions_by_id[key])
+            self.addAction(window.menus.shown[key])
         self._search = QPushButton("Search nodes, tensors, actions", self)
         self._search.setProperty("role", "search")
         self._search.setShortcut("")
@@ -59,9 +59,9 @@ class ToolBar(QToolBar):
         self.addWidget(self._targets)
         self.build = QPushButton("Build", self)
         self.build.setProperty("primary", True)
-        self.build.clicked.connect(window.actions_by_id["engine.build"].trigger)
+        self.build.clicked.connect(window.menus.shown["engine.build"].trigger)
         self.profile = QPushButton("Profile", self)
-        self.profile.clicked.connect(window.actions_by_id["engine.profile"].trigger)
+        self.profile.clicked.connect(window.menus.shown["engine.profile"].trigger)
         for button in (self.build, self.profile):
             self.addWidget(button)
 
@@ -71,14 +71,14 @@ class ToolBar(QToolBar):
         if self._theme is not window.theme:  # icons are drawn, which takes longer than all the rest here
             self._theme = window.theme
             for key, name in _ICONS.items():
-                window.actions_by_id[key].setIcon(theme_icon(name, window.theme))
+                window.menus.shown[key].setIcon(theme_icon(name, window.theme))
             self._search.setIcon(theme_icon("search", window.theme))
         tab = window.tab
         chosen = window.engines.settings(tab).targets if tab is not None else ()
         self._targets.setText(f"{window.engines.compiler} · {', '.join(chosen).upper() or 'no GPU needed'}")
         self._targets.setEnabled(tab is not None)
         for button, key in ((self.build, "engine.build"), (self.profile, "engine.profile")):
-            action = window.actions_by_id[key]
+            action = window.menus.shown[key]
             button.setEnabled(action.isEnabled())
             button.setToolTip(action.toolTip())
 
@@ -95,7 +95,7 @@ class ToolBar(QToolBar):
             action.toggled.connect(lambda on, one=name: self._toggle(one, on))
             self._menu.addAction(action)
         self._menu.addSeparator()
-        self._menu.addAction(window.actions_by_id["engine.settings"])
+        self._menu.addAction(window.menus.shown["engine.settings"])
 
     def _toggle(self, name: str, on: bool) -> None:
         chosen = self._window.engines.settings(self._window.need_tab()).targets

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QMessageBox, QStackedWidget, QTabWidget
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWidget, QTabWidget
 
-from graftwerk.app.actions import Action, operation_actions, standard_actions
 from graftwerk.app.docks import Docks
 from graftwerk.app.edit_control import EditControl
 from graftwerk.app.engine_control import EngineControl
 from graftwerk.app.file_control import FileControl
 from graftwerk.app.jobs import Jobs
+from graftwerk.app.menus import Menus
 from graftwerk.app.search_control import SearchControl
 from graftwerk.app.settings import Settings
 from graftwerk.app.status import StatusLine
@@ -29,9 +29,6 @@ from graftwerk.backend.document import Document
 from graftwerk.backend.fault import Fault
 from graftwerk.widgets.icons import app_icon
 from graftwerk.widgets.theme import DARK, LIGHT, Theme, apply_theme
-
-#: The menu bar; another family of operations gets a menu of its own, before Engine.
-_MENUS = ("File", "Edit", "Select", "View", "Model", "Interface", "Plugin", "Quantize", "Engine", "Help")
 
 
 class Window(QMainWindow):
@@ -66,11 +63,8 @@ class Window(QMainWindow):
         self._stack.addWidget(self._welcome)
         self._stack.addWidget(self._tabs)
         self.setCentralWidget(self._stack)
-        self._actions: dict[str, Action] = {}
-        self.actions_by_id: dict[str, QAction] = {}
-        self._make_actions(standard_actions())
+        self.menus = Menus(self)
         self.docks = Docks(self)
-        self._menus = {title: self.menuBar().addMenu(title) for title in _MENUS}
         self.toolbar = ToolBar(self)
         self.addToolBar(self.toolbar)
         self.status = StatusLine(self)
@@ -87,8 +81,7 @@ class Window(QMainWindow):
         """Makes what the window was shown without."""
         import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 
-        self._make_actions(operation_actions())
-        self._fill_menus()
+        self.menus.complete()
         self.docks.complete()
         self.completed = True
         for tab in self.tabs():
@@ -120,7 +113,7 @@ class Window(QMainWindow):
         tab.selection_changed.connect(lambda: self._on_selection(tab))
         tab.operation_requested.connect(self.edits.apply)
         tab.canvas.layer_activated.connect(self.docks.show_layer)
-        tab.canvas.context_menu.connect(self._context_menu)
+        tab.canvas.context_menu.connect(self.menus.show_operations)
         tab.canvas.layer_hovered.connect(self.docks.hover_layer)
         self._tabs.addTab(tab, tab.title)
         self.show_tab(tab)
@@ -156,9 +149,7 @@ class Window(QMainWindow):
             mark = " •" if tab.document.dirty else ""
             self._tabs.setTabText(self._tabs.indexOf(tab), tab.title + mark)
             self._tabs.setTabToolTip(self._tabs.indexOf(tab), str(tab.document.path or ""))
-        for key, action in self._actions.items():
-            if not key.startswith("operation."):  # those are asked when a menu with them opens
-                self._refresh_action(action)
+        self.menus.refresh()
         self.setWindowTitle(f"{self.tab.title} – Graftwerk" if self.tab else "Graftwerk")
         self.toolbar.refresh()
         self.status.refresh()
@@ -227,98 +218,6 @@ class Window(QMainWindow):
         lines = [f"Graftwerk {version('graftwerk')}", self.engines.compiler, f"Python {sys.version.split()[0]}"]
         QMessageBox.about(self, "About Graftwerk", "\n".join([*lines, "", "Apache License 2.0"]))
 
-    # Actions
-
-    def _make_actions(self, actions: Iterable[Action]) -> None:
-        for action in actions:
-            made = QAction(action.title, self)
-            made.setCheckable(action.checked is not None)
-            if action.shortcut:
-                made.setShortcuts([QKeySequence(one) for one in action.shortcut.split(" or ")])
-            made.triggered.connect(lambda _=False, one=action: self.trigger(one))
-            self._actions[action.id] = action
-            self.actions_by_id[action.id] = made
-            self.addAction(made)
-
-    def trigger(self, action: Action) -> None:
-        """Does an action, or says why it can't be done now."""
-        reason = action.why_not(self)
-        if reason is not None:
-            self.say(f"{action.title}: {reason.text}")
-            return
-        self.attempt(lambda: action.run(self))
-        self._refresh_action(action)
-
-    def all_actions(self) -> list[Action]:
-        return list(self._actions.values())
-
-    def _refresh_action(self, action: Action) -> None:
-        made, reason = self.actions_by_id[action.id], action.why_not(self)
-        made.setEnabled(reason is None)
-        shortcut = f" ({action.shortcut})" if action.shortcut else ""
-        made.setToolTip(action.title + shortcut if reason is None else f"{action.title}: {reason.text}")
-        if action.checked is not None:
-            made.setChecked(action.checked(self))
-
-    def _fill_menus(self) -> None:
-        for action in self._actions.values():
-            if action.menu and action.menu not in self._menus:
-                self._menus[action.menu] = made = QMenu(action.menu, self)
-                self.menuBar().insertMenu(self._menus["Engine"].menuAction(), made)
-        for title, menu in self._menus.items():
-            menu.setToolTipsVisible(True)
-            self._fill_menu(menu, [action for action in self._actions.values() if action.menu == title])
-            if title == "View":
-                self.docks.add_to(menu)
-            elif title == "File":
-                self._add_recent(menu)
-
-    def _add_recent(self, menu: QMenu) -> None:
-        recent = QMenu("Open Recent", menu)
-
-        def fill() -> None:
-            recent.clear()
-            for path in self.settings.recent:
-                action = recent.addAction(f"{path.name}    {path.parent}")
-                action.triggered.connect(lambda _=False, one=path: self.files.open([one]))
-            if recent.isEmpty():
-                recent.addAction("Nothing opened yet").setEnabled(False)
-
-        recent.aboutToShow.connect(fill)
-        menu.insertMenu(self.actions_by_id["file.save"], recent)
-
-    def _fill_menu(self, menu: QMenu, actions: list[Action]) -> None:
-        for action in actions:
-            menu.addAction(self.actions_by_id[action.id])
-        asked = [action for action in actions if action.id.startswith("operation.")]
-
-        def refresh() -> None:
-            for action in asked:
-                self._refresh_action(action)
-
-        menu.aboutToShow.connect(refresh)
-        menu.aboutToHide.connect(lambda: self._enable(asked))
-
-    def _enable(self, actions: Iterable[Action]) -> None:
-        """Lets operations be started by their keys: that they were grey in a menu says nothing of a later selection."""
-        for action in actions:
-            self.actions_by_id[action.id].setEnabled(True)
-
-    def _context_menu(self, position: QPoint, hit: object) -> None:
-        menu = QMenu(self)
-        menu.setToolTipsVisible(True)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        asked = [action for action in self._actions.values() if action.id.startswith("operation.")]
-        family = ""
-        for action in asked:
-            if family and action.menu != family:
-                menu.addSeparator()
-            family = action.menu
-            self._refresh_action(action)
-            menu.addAction(self.actions_by_id[action.id])
-        menu.aboutToHide.connect(lambda: self._enable(asked))
-        menu.popup(position)
-
     # Following the tabs
 
     def _on_tab(self) -> None:
@@ -335,9 +234,7 @@ class Window(QMainWindow):
     def _on_selection(self, tab: Tab) -> None:
         if tab is self.tab:
             self.docks.show_selection(tab)
-            for action in self._actions.values():
-                if action.menu == "Select":
-                    self._refresh_action(action)
+            self.menus.refresh("Select")
 
     # Qt's events
 

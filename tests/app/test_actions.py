@@ -52,15 +52,15 @@ def dialogs_closed() -> Iterator[list[str]]:
 
 def all_ids(window: Window) -> list[str]:
     """What quits comes last."""
-    return sorted(window.actions_by_id, key=lambda key: key in ("file.close", "file.quit"))
+    return sorted(window.menus.shown, key=lambda key: key in ("file.close", "file.quit"))
 
 
 def test_every_action_without_a_model(window: Window) -> None:
     dark = window.theme.dark
     for key in all_ids(window):
-        action = next(one for one in window.all_actions() if one.id == key)
+        action = next(one for one in window.menus.all() if one.id == key)
         with dialogs_closed():
-            window.trigger(action)
+            window.menus.trigger(action)
             QApplication.processEvents()
         for tab in window.tabs():  # the sample
             window.show_tab(tab)
@@ -75,9 +75,9 @@ def test_every_action_with_a_model(window: Window, digits: Tab, models: Path) ->
             window.files.open([models / "digits.onnx"])
         tab = window.need_tab()
         tab.select(Selection((conv,)) if conv in tab.graph.nodes else Selection())
-        action = next(one for one in window.all_actions() if one.id == key)
+        action = next(one for one in window.menus.all() if one.id == key)
         with dialogs_closed():
-            window.trigger(action)
+            window.menus.trigger(action)
             QApplication.processEvents()
         tab.document.go(0)
     wait_until(lambda: all(task.over for task in window.jobs.tasks), "for the jobs")
@@ -85,16 +85,16 @@ def test_every_action_with_a_model(window: Window, digits: Tab, models: Path) ->
 
 
 def test_titles_and_shortcuts_are_given_once(window: Window) -> None:
-    shortcuts = [action.shortcut for action in window.all_actions() if action.shortcut]
+    shortcuts = [action.shortcut for action in window.menus.all() if action.shortcut]
     assert len(shortcuts) == len(set(shortcuts))
-    titles = [(action.menu, action.title) for action in window.all_actions()]
+    titles = [(action.menu, action.title) for action in window.menus.all()]
     assert len(titles) == len(set(titles))
-    assert {f"operation.{key}" for key in operations()} <= window.actions_by_id.keys()
+    assert {f"operation.{key}" for key in operations()} <= window.menus.shown.keys()
 
 
 def test_every_action_stands_in_a_menu(window: Window) -> None:
     listed = {action for menu in window.menuBar().actions() for action in submenu(menu).actions()}
-    for key, action in window.actions_by_id.items():
+    for key, action in window.menus.shown.items():
         assert action in listed, key
 
 
@@ -146,7 +146,7 @@ def test_each_operation_says_why_it_cannot_be_done(window: Window, rich: Tab) ->
             for info in operations().values():
                 action = shown[info.title]
                 reason = next(
-                    one for one in window.all_actions() if one.id == f"operation.{info.id}"
+                    one for one in window.menus.all() if one.id == f"operation.{info.id}"
                 ).why_not(window)
                 assert action.isEnabled() == (reason is None), (info.id, name)
                 if reason is None:
@@ -163,11 +163,11 @@ def test_an_enabled_operation_starts(window: Window, rich: Tab) -> None:
         for info in operations().values():
             rich.document.go(1)
             rich.select(selection)
-            action = next(one for one in window.all_actions() if one.id == f"operation.{info.id}")
+            action = next(one for one in window.menus.all() if one.id == f"operation.{info.id}")
             if action.why_not(window) is not None or info.slow:
                 continue
             revision = rich.graph.revision
-            window.trigger(action)
+            window.menus.trigger(action)
             if not info.parameters:
                 assert rich.graph.revision != revision, info.id
                 continue

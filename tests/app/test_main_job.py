@@ -67,9 +67,9 @@ def test_from_an_opened_model_to_a_saved_one(
 
     saved, recipe = tmp_path / "mine.onnx", tmp_path / "mine.recipe.json"
     with driving.answering(driving.choose(saved)):  # a bundled sample is never written over
-        window.actions_by_id["file.save"].trigger()
+        window.menus.shown["file.save"].trigger()
     with driving.answering(driving.choose(recipe)):
-        window.actions_by_id["file.save_recipe"].trigger()
+        window.menus.shown["file.save_recipe"].trigger()
     assert not tab.document.dirty
     assert window._tabs.tabText(0) == "mine.onnx"
     replayed = tmp_path / "replayed.onnx"

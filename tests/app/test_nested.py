@@ -94,10 +94,10 @@ def test_bodies_inside_bodies_and_the_way_back(window: Window, open_model: Open,
                   and "onnx" not in one.text())  # fmt: skip
     QTest.mouseClick(button, driving.LEFT)
     assert tab.graph is inner
-    window.actions_by_id["view.up"].trigger()
+    window.menus.shown["view.up"].trigger()
     assert tab.graph is outer
     assert tab.read_only() is None
-    assert not window.actions_by_id["view.up"].isEnabled()
+    assert not window.menus.shown["view.up"].isEnabled()
 
 
 def test_a_body_is_not_edited_and_says_why(window: Window, open_model: Open, model: Path) -> None:

@@ -95,13 +95,13 @@ def test_a_plugin_in_the_place_of_a_subgraph(
 
     deployed, working = tmp_path / "deployed.onnx", tmp_path / "working.onnx"
     with answering(choose(deployed)):
-        window.actions_by_id["file.export_deployable"].trigger()
+        window.menus.shown["file.export_deployable"].trigger()
     exported = onnx.load(deployed)
     assert not [function for function in exported.functions if function.domain == DOMAIN]
     assert "FusedSoftmax" in [node.op_type for node in exported.graph.node]
     assert not any(entry.key.startswith("graftwerk") for node in exported.graph.node for entry in node.metadata_props)
     with answering(choose(working)):
-        window.actions_by_id["file.save_as"].trigger()
+        window.menus.shown["file.save_as"].trigger()
     tab = window.need_tab()
     engine = tmp_path / "working.engine"
     assert main(["build", str(working), "-o", str(engine), "--report", str(tmp_path / "report.json")]) == 0

@@ -45,7 +45,7 @@ def foldable(tmp_path: Path) -> Path:
 
 
 def start_folding(window: Window) -> None:
-    window.actions_by_id["operation.graph.fold_constants"].trigger()
+    window.menus.shown["operation.graph.fold_constants"].trigger()
     QTest.mouseClick(dialog_of(window, OperationDialog).apply_button, driving.LEFT)
 
 

@@ -47,10 +47,10 @@ def test_several_models_stand_in_tabs_and_keep_what_is_theirs(window: Window, op
     window.show_tab(digits)
     assert window.windowTitle().startswith("digits.onnx")
     assert not digits.selection.nodes
-    assert not window.actions_by_id["edit.undo"].isEnabled()
+    assert not window.menus.shown["edit.undo"].isEnabled()
     window.show_tab(encoder)
     assert encoder.selection.nodes
-    assert window.actions_by_id["edit.undo"].isEnabled()
+    assert window.menus.shown["edit.undo"].isEnabled()
     assert [window._tabs.tabText(at) for at in range(2)] == ["digits.onnx", "encoder.onnx •"]
 
 

@@ -48,7 +48,7 @@ def test_the_layout_is_remembered_and_can_be_reset(settings: Settings) -> None:
     assert (second.width(), second.height()) == (790, 700)
     assert docks["outline"].isHidden()
     assert second.dockWidgetArea(docks["layers"]) == Qt.DockWidgetArea.LeftDockWidgetArea
-    second.actions_by_id["view.reset"].trigger()
+    second.menus.shown["view.reset"].trigger()
     assert not docks["outline"].isHidden()
     assert second.dockWidgetArea(docks["layers"]) == Qt.DockWidgetArea.BottomDockWidgetArea
     assert docks["layers"] in second.tabifiedDockWidgets(docks["timeline"])
@@ -75,9 +75,9 @@ def test_a_spoilt_settings_file_is_no_obstacle(qapp: QApplication, tmp_path: Pat
 def test_the_theme_is_switched_and_remembered(window: Window, settings: Settings, digits: Tab, dark: bool) -> None:
     window.set_theme(LIGHT if dark else DARK)
     background = window.grab().toImage().pixelColor(300, 400).lightness()
-    window.actions_by_id["view.theme"].trigger()
+    window.menus.shown["view.theme"].trigger()
     assert window.theme.dark is dark
-    assert window.actions_by_id["view.theme"].isChecked() is dark
+    assert window.menus.shown["view.theme"].isChecked() is dark
     assert digits.canvas.theme.dark is dark
     assert (window.grab().toImage().pixelColor(300, 400).lightness() < background) is dark
     again = Window(Settings(Path(settings._store.fileName())))
