@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from graftwerk.backend.graph.graph import Graph, NodeId
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
+Number = TypeVar("Number", float, NDArray[np.float64])
 #: What a box shows, in words that outlive the diagram: its kind, and a NodeId, a tensor or a scope.
 Key = tuple[int, int | str]
 
@@ -44,6 +46,13 @@ class Table:
         if found == len(self.texts):
             self.texts.append(text)
         return found
+
+    def number_all(self, texts: list[str]) -> list[int]:
+        """The number of each."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.numbers]
+        self.numbers.update(zip(new, range(len(self.texts), len(self.texts) + len(new)), strict=True))
+        self.texts += new
+        return [self.numbers[text] for text in texts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +139,7 @@ class Diagram:
         return {texts[ref]: box for ref, box in zip(self.ref[found].tolist(), found.tolist(), strict=True)}
 
 
-def port(index: int, count: int, width: float) -> float:
+def port(index: Number, count: Number, width: Number) -> Number:
     """Where the index-th of `count` edges meets a box, from its centre: a single one in the middle."""
     return ((index + 1) / (count + 1) - 0.5) * width * 0.86
 

@@ -1,4 +1,4 @@
-"""How one box of a diagram looks and which edges end in it; and the diagram of a whole graph made of that."""
+"""How one box of a diagram looks and which edges end in it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from onnx import NodeProto
 
-from graftwerk.backend.graph.decode import uncollected
-from graftwerk.backend.graph.diagram import FAMILY_NUMBERS, Diagram, Ints, Kind, Table, family_number, port
+from graftwerk.backend.graph.diagram import FAMILY_NUMBERS, Ints, Kind, Table, family_number, port
 from graftwerk.backend.graph.diagram_roles import SPECIAL, Owner, Path, owner_of, pill
 from graftwerk.backend.graph.diagram_text import leaf_name
 from graftwerk.backend.graph.graph import Graph, NodeId, reads
@@ -59,7 +58,6 @@ class Builder:
 
     def __post_init__(self) -> None:
         self.functions = frozenset((function.name, function.domain) for function in self.graph.functions)
-        self._families: dict[tuple[str, str], int] = {}
 
     def owner(self, node: NodeId, record: NodeProto) -> Owner:
         if not self.collapsed and record.op_type not in SPECIAL:
@@ -82,11 +80,11 @@ class Builder:
                 chips += 1
         op_type = record.op_type
         width = node_width(len(op_type), len(leaf_name(op_type, record.name)), chips)
-        family = self._families.get((op_type, record.domain))
-        if family is None:
-            family = family_number(op_type, record.domain, self.functions)
-            self._families[op_type, record.domain] = family
+        family = self.family(op_type, record.domain)
         return Box(Kind.NODE, node, family, width, HEIGHT_WITH_CHIPS if chips else HEIGHT)
+
+    def family(self, op_type: str, domain: str) -> int:
+        return family_number(op_type, domain, self.functions)
 
     def scope_box(self, path: Path) -> Box:
         number = self.table.number("\n".join(path))
@@ -155,39 +153,6 @@ def drawn_outputs(graph: Graph) -> list[str]:
     return list(dict.fromkeys(info.name for info in graph.outputs))
 
 
-def build(graph: Graph, collapsed: frozenset[Path] = frozenset(), table: Table | None = None) -> Diagram:
-    """The diagram of a graph with some scopes collapsed. Boxes come in the order of the file, inputs first."""
-    with uncollected():
-        return _built(Builder(graph, collapsed, table or Table(), [-1] * graph.next_id))
-
-
-def _built(builder: Builder) -> Diagram:
-    graph, box_of = builder.graph, builder.box_of
-    builder.inputs.update((name, box) for box, name in enumerate(drawn_inputs(graph)))
-    shown: dict[NodeId | Path, list[NodeId]] = {}  # in the order of the boxes
-    first: dict[NodeId | Path, int] = {}
-    for node, record in graph.nodes.items():
-        owner = builder.owner(node, record)
-        if owner is None:
-            continue
-        if owner in first:
-            shown[owner].append(node)
-        else:
-            first[owner] = len(builder.inputs) + len(first)
-            shown[owner] = [node]
-        box_of[node] = first[owner]
-    boxes = [builder.end_box(Kind.INPUT, name) for name in builder.inputs]
-    edges: list[Edge] = []
-    for owner, nodes in shown.items():
-        made = builder.box(owner)
-        edges += builder.node_edges(len(boxes), nodes, made.width)
-        boxes.append(made)
-    for name in drawn_outputs(graph):
-        edges += builder.end_edges(len(boxes), name)
-        boxes.append(builder.end_box(Kind.OUTPUT, name))
-    return _diagram(builder, boxes, edges)
-
-
 def columns(boxes: list[Box], edges: list[Edge]) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
     """Boxes and edges as the arrays of a Diagram, by field."""
     kind, ref, family, width, height = zip(*boxes, strict=True) if boxes else ((),) * 5
@@ -199,8 +164,3 @@ def columns(boxes: list[Box], edges: list[Edge]) -> dict[str, np.ndarray[tuple[i
         "source_port": np.array(start, np.float32), "target_port": np.array(end, np.float32),
         "tensor": np.array(tensor, np.int32),
     }  # fmt: skip
-
-
-def _diagram(builder: Builder, boxes: list[Box], edges: list[Edge]) -> Diagram:
-    box_of = np.array(builder.box_of, np.int32)
-    return Diagram(builder.graph, builder.collapsed, builder.table, box_of=box_of, **columns(boxes, edges))  # type: ignore[arg-type]

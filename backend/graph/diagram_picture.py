@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from graftwerk.backend.graph import layout_update
 from graftwerk.backend.graph.diagram import Diagram, Key
-from graftwerk.backend.graph.diagram_build import build
+from graftwerk.backend.graph.diagram_columns import build
 from graftwerk.backend.graph.diagram_roles import Path
 from graftwerk.backend.graph.diagram_update import update
 from graftwerk.backend.graph.diff import Diff

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from graftwerk.backend.graph.decode import decode
-from graftwerk.backend.graph.diagram_build import build
+from graftwerk.backend.graph.diagram_columns import build
 from graftwerk.backend.graph.diagram_picture import Picture
 from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.edit import Edit

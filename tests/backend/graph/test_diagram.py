@@ -13,7 +13,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.decode import decode
 from graftwerk.backend.graph.diagram import Diagram, Kind
-from graftwerk.backend.graph.diagram_build import build
+from graftwerk.backend.graph.diagram_columns import build
 from graftwerk.backend.graph.diagram_picture import draw
 from graftwerk.backend.graph.diagram_text import chips, input_name, leaf_name, scale_text, value_text
 from graftwerk.backend.graph.diagram_walk import between, downstream, upstream

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graftwerk.backend.graph.diagram import Diagram
-from graftwerk.backend.graph.diagram_build import build
+from graftwerk.backend.graph.diagram_columns import build
 from graftwerk.backend.graph.diagram_update import update
 from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.edit import Edit
