@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
+from graftwerk.app.output import print_json, print_line
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import load, save
 from graftwerk.backend.graph.graph import Graph
@@ -19,6 +20,7 @@ from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.recipe import Recipe, replay
 from graftwerk.backend.operations.registry import OperationInfo, Parameter, apply, info, make, operations
+from graftwerk.backend.output_paths import check_outputs
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -75,20 +77,20 @@ def _info(parsed: argparse.Namespace) -> int:
             for node, record in graph.nodes.items()
         ]
     if parsed.json:
-        print(json.dumps(facts, ensure_ascii=False))
+        print_json(facts)
         return 0
     size = f"{facts['parameters']:,} parameters, {facts['weight_bytes']:,} bytes of weights"
-    print(f"{parsed.model.name}: {facts['nodes']} nodes, {size}")
+    print_line(f"{parsed.model.name}: {facts['nodes']} nodes, {size}")
     opsets = ", ".join(f"{domain or 'ai.onnx'} {number}" for domain, number in facts["opsets"].items())
-    print(f"IR {facts['ir_version']}, opsets {opsets}")
+    print_line(f"IR {facts['ir_version']}, opsets {opsets}")
     for title in ("inputs", "outputs"):
         for name, kind in facts[title].items():
-            print(f"{title[:-1]:7} {name}: {kind}")
-    print("operators " + ", ".join(f"{name} ×{count}" for name, count in facts["operators"].items()))
+            print_line(f"{title[:-1]:7} {name}: {kind}")
+    print_line("operators " + ", ".join(f"{name} ×{count}" for name, count in facts["operators"].items()))
     for problem in facts["problems"]:
-        print(f"{problem['severity']}: {problem['where'] + ': ' if problem['where'] else ''}{problem['message']}")
+        print_line(f"{problem['severity']}: {problem['where'] + ': ' if problem['where'] else ''}{problem['message']}")
     for node in facts.get("node_list", ()):
-        print(f"{node['ref']}  {node['op']}  {', '.join(node['inputs'])} → {', '.join(node['outputs'])}")
+        print_line(f"{node['ref']}  {node['op']}  {', '.join(node['inputs'])} → {', '.join(node['outputs'])}")
     return 0
 
 
@@ -116,7 +118,7 @@ def describe(graph: Graph) -> dict[str, Any]:
 def _ops(parsed: argparse.Namespace) -> int:
     chosen = [info(parsed.operation)] if parsed.operation else [operations()[key] for key in sorted(operations())]
     if parsed.json:
-        print(json.dumps([_op_json(one) for one in chosen], ensure_ascii=False))
+        print_json([_op_json(one) for one in chosen])
         return 0
     for one in chosen:
         print(f"{one.id}  {one.title}")
@@ -158,6 +160,7 @@ def _run(operation: str, arguments: Sequence[str]) -> int:
     for parameter in found.parameters:
         _add_option(group, parameter)
     parsed = parser.parse_args(arguments)
+    check_outputs({"model": parsed.output})
     given = {p.name: getattr(parsed, f"param_{p.name}") for p in found.parameters}
     step = make(operation, {name: value for name, value in given.items() if value is not None})
     return _finish(apply(step, _load_typed(parsed.model)), parsed, steps=1)
@@ -168,8 +171,8 @@ def _add_option(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
         "flag": {"action": argparse.BooleanOptionalAction},
         "integer": {"type": int},
         "number": {"type": float},
-        "nodes": {"nargs": "+", "metavar": "NODE"},
-        "tensors": {"nargs": "+", "metavar": "TENSOR"},
+        "nodes": {"nargs": "+", "metavar": "NODE", "type": _text},
+        "tensors": {"nargs": "+", "metavar": "TENSOR", "type": _text},
         "choice": {"choices": parameter.choices},
         "json": {"type": _json, "metavar": "JSON"},
     }
@@ -179,18 +182,30 @@ def _add_option(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
         required=parameter.required,
         default=None,
         help=(parameter.help or parameter.label).replace("%", "%%"),
-        **kinds.get(parameter.kind, {}),
+        **kinds.get(parameter.kind, {"type": _text}),
     )
+
+
+def _text(text: str) -> str:
+    """Names in a model are UTF-8; bytes of an argument that are not reach us as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("it is not UTF-8 text") from None
+    return text
 
 
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise argparse.ArgumentTypeError("it is nested too deeply") from None
 
 
 def _apply(parsed: argparse.Namespace) -> int:
+    check_outputs({"model": parsed.output}, [parsed.recipe])
     recipe = Recipe.load(parsed.recipe)
     graph = _load_typed(parsed.model)
 
@@ -210,13 +225,11 @@ def _load_typed(path: Path) -> Graph:
 
 
 def _finish(graph: Graph, parsed: argparse.Namespace, steps: int) -> int:
-    if parsed.output.is_dir():
-        raise Fault("The output is a folder", str(parsed.output), "Name a file")
     save(graph, parsed.output)
     if parsed.json:
         reason = graph.incomplete.text if graph.incomplete else None
         result = {"output": str(parsed.output), "steps": steps, "nodes": len(graph.nodes), "incomplete": reason}
-        print(json.dumps(result, ensure_ascii=False))
+        print_json(result)
     elif graph.incomplete:
         print(f"graftwerk: the model can't run as it is: {graph.incomplete.text}", file=sys.stderr)
     return 0

@@ -55,8 +55,14 @@ def run(arguments: Sequence[str]) -> int:
     window = Window(Settings(), complete=False)
     sys.excepthook = window.report_defect
     signal.signal(signal.SIGINT, lambda *_: window.close())
+
+    def end(number: int, frame: object) -> None:
+        window.shut()
+        application.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
     wake = QTimer()
-    wake.timeout.connect(lambda: None)  # lets Python see a Ctrl+C while Qt waits
+    wake.timeout.connect(lambda: None)  # lets Python see a signal while Qt waits
     wake.start(500)
 
     def complete() -> None:

@@ -6,9 +6,12 @@ Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 a Fault (one line and a
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 
+from graftwerk.app.ending import orderly_end
+from graftwerk.app.output import prepare_streams, print_fault, silence_stdout
 from graftwerk.backend.fault import Fault
 
 COMMANDS = ("info", "ops", "run", "apply", "build", "profile", "verify", "shot")
@@ -17,25 +20,55 @@ COMMANDS = ("info", "ops", "run", "apply", "build", "profile", "verify", "shot")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    prepare_streams()
     try:
-        if arguments and (arguments[0] in COMMANDS or arguments[0].startswith("-")):
-            from graftwerk.app.commands import command
+        _check_folder()
+        if not arguments or not (arguments[0] in COMMANDS or arguments[0].startswith("-")):
+            return _window(arguments)
+        from graftwerk.app.commands import command
 
-            return command(arguments)
-        gc.disable()  # nothing is garbage before the first picture; `run` turns collection on after it
-        from graftwerk.app.gui import run
-
-        return run(arguments)
+        with orderly_end():
+            code = command(arguments)
+        sys.stdout.flush()  # here, where it can still be told that it fails
+        return code
     except Fault as fault:
-        print(f"graftwerk: {fault}", file=sys.stderr)
-        if fault.hint:
-            print(f"hint: {fault.hint}", file=sys.stderr)
+        print_fault(fault)
         return 3
     except BrokenPipeError:  # the reader of our output has gone: `graftwerk ops | head`
-        sys.stderr.close()
+        silence_stdout()
         return 0
     except KeyboardInterrupt:
         return 130
+    except OSError as error:  # the system's refusal, of a write to stdout most of all
+        silence_stdout()
+        where = str(error.filename) if error.filename else ""
+        hint = "Is there space left, and may you read and write there?"
+        print_fault(Fault(error.strerror or str(error), where, hint))
+        return 3
+
+
+def _window(arguments: list[str]) -> int:
+    _check_display()
+    gc.disable()  # nothing is garbage before the first picture; `run` turns collection on after it
+    from graftwerk.app.gui import run
+
+    return run(arguments)
+
+
+def _check_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise Fault("The folder that this was started in is gone", hint="Change to another folder first.") from None
+
+
+def _check_display() -> None:
+    """Raises Fault where there is no display: Qt aborts the process there."""
+    if sys.platform.startswith("linux") and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    ):
+        hint = "Make a picture with `graftwerk shot`, or set QT_QPA_PLATFORM where Qt has a display of another kind."
+        raise Fault("There is no display to open a window on", hint=hint)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtCore import QBuffer, QEventLoop, QIODevice, QTimer
+from PySide6.QtGui import QImageWriter
 
+from graftwerk.app.ending import noted_end
 from graftwerk.app.gui import make_application
 from graftwerk.app.settings import Settings
 from graftwerk.app.window import Window
+from graftwerk.backend.atomic import atomic
 from graftwerk.backend.document import Document
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.jobs.protocol import Failed
@@ -40,6 +43,7 @@ def take(shot: Shot) -> None:
 
     Raises Fault where the model can't be opened, compiled or profiled, or the picture can't be written.
     """
+    _kind(shot.output)  # before the work
     document = Document.open(shot.model)
     make_application()
     with tempfile.TemporaryDirectory(prefix="graftwerk-") as folder:
@@ -67,8 +71,26 @@ def take(shot: Shot) -> None:
 def save(window: Window, path: Path) -> None:
     """Saves what the window looks like. Raises Fault where the file can't be written."""
     make_application().processEvents()
-    if not window.grab().save(str(path)):
-        raise Fault("Can't write the picture", str(path), "The name ends in .png, .jpg or .bmp; does its folder exist?")
+    content = QBuffer()
+    content.open(QIODevice.OpenModeFlag.WriteOnly)
+    if not window.grab().save(content, _kind(path)):
+        raise Fault("The picture can't be made", str(path), "Choose a smaller size or scale.")
+    try:
+        with atomic(path) as out:
+            out.write(content.data().data())
+    except OSError as error:
+        hint = "Choose a folder that exists, is writable and has space left."
+        raise Fault(f"Can't write the picture: {error.strerror}", str(path), hint) from error
+
+
+def _kind(path: Path) -> str:
+    """The kind of picture that a name asks for."""
+    kinds = {bytes(kind.data()).decode() for kind in QImageWriter.supportedImageFormats()}
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in kinds:
+        known = ", ".join(f".{one}" for one in sorted(kinds & {"png", "jpg", "jpeg", "bmp", "webp"}))
+        raise Fault("The name does not say a kind of picture that can be written", str(path), f"It ends in {known}.")
+    return kind
 
 
 def _prepare(window: Window, shot: Shot) -> None:
@@ -76,10 +98,10 @@ def _prepare(window: Window, shot: Shot) -> None:
     window.engines.ask_library()
     wait(lambda: bool(window.engines.library or window.engines.missing))
     wait(lambda: tab.inference.known)
+    known = window.engines.library.get("targets", [])
+    if known and shot.target not in known:
+        raise Fault("TensorRT-RTX doesn't build for this target", shot.target, f"It builds for {', '.join(known)}.")
     if shot.overlay in ("fusion", "precision"):
-        known = window.engines.library.get("targets", [])
-        if known and shot.target not in known:
-            raise Fault("TensorRT-RTX doesn't build for this target", shot.target, f"It builds for {', '.join(known)}.")
         task = window.engines.build()
         wait(lambda: task.over)
         _raise(task.view.failure)
@@ -101,8 +123,11 @@ def wait(condition: Callable[[], bool], patience: int = PATIENCE) -> None:
         return
     loop = QEventLoop()
     check = QTimer()
-    check.timeout.connect(lambda: loop.quit() if condition() else None)
-    check.start(10)
-    QTimer.singleShot(patience, lambda: loop.exit(1))
-    if loop.exec() == 1:
-        raise Fault("Gave up waiting", f"{patience // 1000} s")
+    with noted_end() as signals:
+        check.timeout.connect(lambda: loop.quit() if signals or condition() else None)
+        check.start(10)
+        QTimer.singleShot(patience, lambda: loop.exit(1))
+        code = loop.exec()
+    if code == 1:
+        hint = "The machine may be too busy, or the model too large for it."
+        raise Fault(f"Gave up waiting after {patience // 1000} s", hint=hint)
