@@ -8,7 +8,9 @@ from graftwerk.widgets.panels.readout import backend_name
 
 def badge(found: Verification, stale: bool) -> str:
     """One line; `stale` where the model was edited since."""
-    if all(output.identical for output in found.outputs):
+    if not any(output.elements for output in found.outputs) and all(output.same for output in found.outputs):
+        verdict = "nothing to compare: the outputs have 0 elements"
+    elif all(output.identical for output in found.outputs):
         verdict = "✓ identical to the opened model"
     elif found.same:
         verdict = "✓ same as the opened model"

@@ -84,7 +84,8 @@ class OutputDifference:
 
     `largest` is max|a - b| and `scale` max|a| over the finite elements of the reference a; `sqnr_db` is
     10 log10(sum a² / sum (a - b)²), None where it is infinite or not defined. `same`: every element is within the
-    tolerances, with NaN and infinities in the same places; `identical`: bit for bit.
+    tolerances, with NaN and infinities in the same places; `identical`: bit for bit. `elements`, and how many of them
+    are NaN in the reference (`nans`) and in the other (`other_nans`), say how much there was to compare.
     """
 
     name: str
@@ -94,6 +95,9 @@ class OutputDifference:
     sqnr_db: Optional[float]
     same: bool
     identical: bool
+    elements: int = 0
+    nans: int = 0
+    other_nans: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Verification:
     @property
     def same(self) -> bool:
         """Whether something was compared and all of it is within the tolerances."""
-        return bool(self.outputs) and all(output.same for output in self.outputs)
+        return any(output.elements for output in self.outputs) and all(output.same for output in self.outputs)
 
 
 @dataclass(frozen=True)

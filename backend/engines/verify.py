@@ -59,6 +59,9 @@ class VerifyModel:
             hint = f"The reference has {', '.join(first.outputs)}; the model {', '.join(second.outputs)}."
             raise Fault("the two models have no output in common", hint=hint)
         pairs = ((name, first.outputs[name], second.outputs[name]) for name in common)
+        outputs = tuple(difference(name, one, other, self.relative, self.absolute) for name, one, other in pairs)
+        empty = [f"output {one.name}, which has 0 elements" for one in outputs if one.same and not one.elements]
+        empty += [f"output {o.name}, which is all NaN in both" for o in outputs if o.same and 0 < o.elements == o.nans]
         only = "which only one of the models has"
         missing = [f"output {name}, {only}" for name in first.outputs.keys() ^ second.outputs.keys()]
         extra = [f"input {name}, {only}" for name in first.given.arrays.keys() ^ second.given.arrays.keys()]
@@ -69,9 +72,9 @@ class VerifyModel:
             precision=second.precision,
             relative=self.relative,
             absolute=self.absolute,
-            outputs=tuple(difference(name, one, other, self.relative, self.absolute) for name, one, other in pairs),
+            outputs=outputs,
             inputs=first.given.words,
-            not_checked=(*sorted(missing), *sorted(extra), "what TensorRT's kernels compute"),
+            not_checked=(*sorted(missing), *sorted(extra), *empty, "what TensorRT's kernels compute"),
             stand_ins=self.stand_ins,
         )
 
@@ -79,11 +82,17 @@ class VerifyModel:
 def difference(name: str, one: Array, other: Array, relative: float, absolute: float) -> OutputDifference:
     """How far an array is from its reference `one`. Arrays of other shapes or datatypes are never the same."""
     if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
-        same = bool(np.array_equal(np.asarray(one, object), np.asarray(other, object)))
-        return OutputDifference(name, (), 0.0 if same else math.inf, 0.0, None, same, same)
-    if one.shape != other.shape or one.dtype.kind not in "fiub":
-        same = one.shape == other.shape and bool(np.array_equal(one, other))
-        return OutputDifference(name, tuple(other.shape), 0.0 if same else math.inf, 0.0, None, same, same)
+        equal, shape, elements = np.array_equal(np.asarray(one, object), np.asarray(other, object)), (), 1
+    elif one.shape != other.shape or one.dtype.kind not in "fiub":
+        equal, shape = one.shape == other.shape and np.array_equal(one, other), tuple(other.shape)
+        elements = int(one.size)
+    else:
+        return _numeric(name, one, other, relative, absolute)
+    same = bool(equal)
+    return OutputDifference(name, shape, 0.0 if same else math.inf, 0.0, None, same, same, elements)
+
+
+def _numeric(name: str, one: Array, other: Array, relative: float, absolute: float) -> OutputDifference:
     a, b = one.astype(np.float64), other.astype(np.float64)
     finite = np.isfinite(a) & np.isfinite(b)
     error = np.abs(np.subtract(a, b, where=finite, out=np.zeros(a.shape)))
@@ -95,6 +104,9 @@ def difference(name: str, one: Array, other: Array, relative: float, absolute: f
         sqnr_db=_sqnr(a[finite], error[finite]),
         same=bool(np.isclose(b, a, rtol=relative, atol=absolute, equal_nan=True).all()) and one.dtype == other.dtype,
         identical=one.dtype == other.dtype and one.tobytes() == other.tobytes(),
+        elements=int(a.size),
+        nans=int(np.isnan(a).sum()),
+        other_nans=int(np.isnan(b).sum()),
     )
 
 
