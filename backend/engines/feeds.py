@@ -9,6 +9,7 @@ Runs on Python 3.9 with numpy and onnx beside.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from onnx import numpy_helper
 
 from graftwerk.backend.engines.shapes import default_shapes
 from graftwerk.backend.fault import Fault
+
+#: Of one random input. More than any model is given (8 GB in FP32), less than what makes a machine stand still.
+MOST_ELEMENTS = 1 << 31
 
 Array = Any  # np.ndarray, whose type arguments differ between the versions of numpy that a worker may have
 
@@ -117,9 +121,11 @@ def _read(file: Path) -> dict[str, Array]:
             tensor = onnx.TensorProto.FromString(file.read_bytes())
             return {tensor.name: numpy_helper.to_array(tensor)}
     except OSError as error:
-        raise Fault(f"can't be read: {error.strerror or error}", str(file)) from error
+        hint = "Does it exist, and may you read it?"
+        raise Fault(f"can't be read: {error.strerror or error}", str(file), hint) from error
     except Exception as error:  # numpy, zipfile and protobuf each have errors of their own for a damaged file
-        raise Fault(f"is no valid {file.suffix} file: {error}", str(file)) from error
+        hint = "Write it again: numpy.save, numpy.savez, or a serialized TensorProto."
+        raise Fault(f"is no valid {file.suffix} file: {error}", str(file), hint) from error
     raise Fault("unknown kind of file", str(file), "Inputs are read from .npz, .npy and .pb files.")
 
 
@@ -127,7 +133,9 @@ def _check(wanted: Input, array: Array) -> None:
     if array.dtype != wanted.dtype:
         raise Fault(f"the input is {wanted.dtype}, the data {array.dtype}", wanted.name, "Convert the data.")
     if wanted.dims is not None and not _fits(wanted.dims, array.shape):
-        raise Fault(f"the input is {_size(wanted.dims)}, the data {_size(array.shape)}", wanted.name)
+        raise Fault(
+            f"the input is {_size(wanted.dims)}, the data {_size(array.shape)}", wanted.name, "Reshape the data."
+        )
 
 
 def _given_shape(each: Input, shape: Sequence[int] | None) -> tuple[int, ...]:
@@ -137,7 +145,10 @@ def _given_shape(each: Input, shape: Sequence[int] | None) -> tuple[int, ...]:
             raise Fault("the model does not say how many dimensions this input has", each.name, "Give its shape.")
         return tuple(dim for dim in each.dims if isinstance(dim, int))
     if each.dims is not None and not _fits(each.dims, shape):
-        raise Fault(f"the input is {_size(each.dims)}, not {_size(shape)}", each.name)
+        hint = "Give as many dimensions as the input has; those that are numbers in the model stay."
+        raise Fault(f"the input is {_size(each.dims)}, not {_size(shape)}", each.name, hint)
+    if 0 in shape and (each.dims is None or 0 not in each.dims):
+        raise Fault(f"random data of the shape {_size(shape)} would be empty", each.name, "Give sizes of 1 or more.")
     return tuple(shape)
 
 
@@ -149,6 +160,8 @@ def _fits(dims: Sequence[object], shape: Sequence[int]) -> bool:
 
 def _random(each: Input, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
     kind = each.dtype.kind
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise Fault(f"random data of the shape {_size(shape)} is too large", each.name, "Give a smaller shape.")
     if kind == "f":
         return generator.standard_normal(shape).astype(each.dtype)
     if kind in "iub":

@@ -39,6 +39,8 @@ LEVELS = {
 TIMED_LEVELS = ("off", "basic", "extended")
 # In one trace: a node of one run takes 3 kB of memory while it is recorded, and past a million nothing is.
 MOST_EVENTS = 200_000
+#: What can be asked of a profile. ONNX Runtime makes as many threads as it is told, however long that takes.
+BOUNDS = {"iterations": (1, 1_000_000), "warmup": (0, 1_000_000), "threads": (0, 1024)}
 
 
 @job("profile.onnxruntime")
@@ -70,6 +72,9 @@ class ProfileOnnxRuntime:
         if self.optimization not in TIMED_LEVELS:
             hint = f"Choose one of {', '.join(TIMED_LEVELS)}."
             raise Fault(f"nodes can't be timed at optimization {self.optimization!r}", hint=hint)
+        for name, (least, most) in BOUNDS.items():
+            if not least <= getattr(self, name) <= most:
+                raise Fault(f"{name} can't be {getattr(self, name)}", hint=f"Choose a number from {least} to {most}.")
         context.phase("Loading the model")
         model = _Model.read(Path(self.model))
         session = model.session("full", self.threads)
@@ -231,9 +236,9 @@ class _Model:
         try:
             model = onnx.load(str(path), load_external_data=False)
         except OSError as error:
-            raise Fault(f"can't be read: {error.strerror}", str(path)) from error
+            raise Fault(f"can't be read: {error.strerror}", str(path), "Does it exist, and may you read it?") from error
         except Exception as error:  # protobuf's, whose class differs between its versions
-            raise Fault(f"is not an ONNX model: {error}", str(path)) from error
+            raise Fault(f"is not an ONNX model: {error}", str(path), "Export it again.") from error
         return cls(model, _weights_folder(model, path.resolve().parent))
 
     def session(
@@ -338,7 +343,8 @@ def _inputs(session: Any) -> list[Input]:
     for each in session.get_inputs():
         kind = re.fullmatch(r"tensor\((\w+)\)", each.type)
         if kind is None or kind[1] not in _NUMPY:
-            raise Fault(f"inputs of type {each.type} can't be filled", each.name)
+            hint = "Give the model an input that is a tensor of numbers, text or booleans."
+            raise Fault(f"inputs of type {each.type} can't be filled", each.name, hint)
         found.append(Input(each.name, np.dtype(_NUMPY[kind[1]]), tuple(each.shape)))
     return found
 

@@ -41,4 +41,5 @@ def _read(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError) as error:
-        raise Fault(f"this is not a {kind.__name__.lower()}: {error}", str(path)) from error
+        hint = "It may be of another version, or changed: make it again."
+        raise Fault(f"this is not a {kind.__name__.lower()}: {error}", str(path), hint) from error

@@ -97,7 +97,7 @@ class Build:
         return Report(
             backend="tensorrt-rtx",
             version=self._trt.__version__,
-            targets=self._asked.targets,
+            targets=tuple(dict.fromkeys(self._asked.targets)),
             seconds=self._seconds,
             engine_bytes=engine_bytes,
             layers=told.layers,

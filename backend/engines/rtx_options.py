@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from graftwerk.backend.engines.rtx_refusals import LOG_PLACE
 from graftwerk.backend.fault import Fault
 
 _INTEGERS = (
@@ -67,8 +68,13 @@ def apply(trt: Any, config: Any, parser: Any, options: Mapping[str, Any]) -> Non
         if type(value) is not wanted or (choices and value not in choices):
             takes = ", ".join(choices) or f"a value of type {wanted.__name__}"
             raise Fault(f"{value!r} is not a value of this option", name, f"It takes {takes}.")
-        if not _try(trt, config, parser, name, value):
-            raise Fault(f"TensorRT-RTX doesn't take {value!r}", name, "Its reason is in the job's log.")
+        try:
+            taken = _try(trt, config, parser, name, value)
+        except (TypeError, OverflowError):  # pybind's, for a number that the property's C type can't hold
+            hint = "Choose a number nearer to 0."
+            raise Fault(f"{value!r} is too large or too small for this option", name, hint) from None
+        if not taken:
+            raise Fault(f"TensorRT-RTX doesn't take {value!r}", name, f"Its reason is in the {LOG_PLACE}.")
 
 
 def _candidates(trt: Any) -> list[tuple[str, str, list[str]]]:

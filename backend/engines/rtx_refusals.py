@@ -16,6 +16,9 @@ from graftwerk.backend.engines.rtx_names import LogNames
 from graftwerk.backend.engines.source import SourceGraph
 from graftwerk.backend.fault import Fault
 
+#: Where the library's own words are.
+LOG_PLACE = "job's log; `graftwerk build --verbose` prints it"
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -47,6 +50,11 @@ _KNOWN = (
     ("Failed to parse the ONNX model", "This is not an ONNX model, or it is cut short", "Export it again."),
     ("must match", None, "Shapes that meet here don't fit: look at the shapes on the edges into this node."),
 )
+#: What the parser's `convertDtype` takes, in ONNX's words.
+_DATATYPES = (
+    "FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "FLOAT8E4M3FN", "FLOAT4E2M1", "INT64", "INT32", "INT8", "UINT8",
+    "INT4", "BOOL",
+)  # fmt: skip
 _NO_GPU = re.compile(r"CUDA_SUCCESS|cudaError|libcuda|CUDA driver")
 _CUDA_NOISE = re.compile(r"catchCudaError.*(cudaError 35|no CUDA-capable device)|^Thread context has not been set")
 _DATATYPE = re.compile(r"target\(s\) (?P<targets>[^:]*), because .* datatypes: (?P<types>.*?)\.? (?:In |\()")
@@ -61,28 +69,45 @@ def is_noise(text: str) -> bool:
 def parser_fault(refusals: Sequence[Refusal], source: SourceGraph) -> Fault:
     """The parser's first refusal as a Fault whose `where` is a node's reference, or a weight's name."""
     if not refusals:
-        return Fault("TensorRT-RTX can't read the model", hint="Its words are in the job's log.")
+        return Fault("TensorRT-RTX can't read the model", hint=f"Its words are in the {LOG_PLACE}.")
     first = refusals[0]
     weight = re.search(r"Failed to import initializer: (?P<name>(?!In node).*)$", first.reason)
     if weight:
+        if _unsupported(weight["name"], source):
+            return _datatype_fault("weight", weight["name"], source)
         hint = "If its values lie in a file of their own, put that beside the model."
         return Fault("The values of this weight are missing, or don't fit its shape", weight["name"], hint)
+    if "convertDtype" in first.reason:
+        for name, _ in source.inputs:
+            if _unsupported(name, source):
+                return _datatype_fault("input", name, source)
     own_name = re.escape(first.name) if first.name else r"node_of_\S+"
     reason = re.sub(f"^{own_name}: ", "", clear_reason(first.reason))
+    if " " not in reason:  # a C++ expression such as "false"
+        reason = f"TensorRT-RTX does not support {first.op_type or 'a part of the model'} as it is used here"
     inside = f" (inside {' in '.join(reversed(first.holders))})" if first.holders else ""
     where = _where(first, source)
     for part, meaning, hint in _KNOWN:
         if part in first.reason:
             return Fault((meaning or reason).format(op=first.op_type) + inside, where, hint)
     hint = "Change or replace this node. " if where else ""
-    return Fault(reason + inside, where, hint + "The parser's own words are in the job's log.")
+    return Fault(reason + inside, where, hint + f"The parser's own words are in the {LOG_PLACE}.")
+
+
+def _unsupported(tensor: str, source: SourceGraph) -> bool:
+    return source.datatypes.get(tensor, "FLOAT") not in _DATATYPES
+
+
+def _datatype_fault(what: str, tensor: str, source: SourceGraph) -> Fault:
+    message = f"TensorRT-RTX does not support the datatype {source.datatypes[tensor]} of this {what}"
+    return Fault(message, tensor, f"Use one of {', '.join(_DATATYPES)}.")
 
 
 def build_fault(errors: Sequence[str], source: SourceGraph) -> Fault:
     """Why the builder made no engine, from the error messages of its log."""
     errors = [text for text in errors if not is_noise(text)]
     if not errors:
-        return Fault("TensorRT-RTX made no engine and did not say why", hint="Its words are in the job's log.")
+        return Fault("TensorRT-RTX made no engine and did not say why", hint=f"Its words are in the {LOG_PLACE}.")
     text = errors[-1]
     names = LogNames(source)
     operation = _OPERATION.search(text)
@@ -103,7 +128,7 @@ def build_fault(errors: Sequence[str], source: SourceGraph) -> Fault:
         )
     named = re.match(r"(?P<name>.*?): ", clear_reason(text))
     where = names.only(named["name"]) if named else ""
-    return Fault(clear_reason(text), where, "The builder's own words are in the job's log.")
+    return Fault(clear_reason(text), where, f"The builder's own words are in the {LOG_PLACE}.")
 
 
 def clear_reason(text: str) -> str:
@@ -115,6 +140,7 @@ def clear_reason(text: str) -> str:
     line = re.sub(r"^Assertion failed: .*?\)?: (?=[A-Z])", "", line)
     wrapped = re.search(r"Error Code \d+: [\w ]+\((?P<message>.*?)\.? +In \w+ at \S+\)$", line)
     line = wrapped["message"] if wrapped else line
+    line = re.sub(r"\.? In \w+ at \S+:\d+$", "", line)
     return re.sub(r"^\[\S+ \w+\] ", "", line).strip()
 
 

@@ -24,6 +24,8 @@ Shape = tuple[int, ...]
 Range = tuple[Shape, Shape, Shape]
 Dims = Sequence[Optional[Union[int, str]]]
 
+#: Of one dimension; more does not fit what TensorRT's kernels count with.
+GREATEST = 2**31 - 1
 _BATCH, _SIDE, _LENGTH = (1, 1, 8), (64, 256, 512), (1, 128, 256)
 _LENGTH_WORDS = re.compile(r"seq|len|token|time|frame|past|step", re.IGNORECASE)
 _SIDE_WORDS = re.compile(r"height|width|^[hw]$", re.IGNORECASE)
@@ -40,6 +42,8 @@ def parse_shapes(text: str) -> tuple[str, Range]:
     if not name or len(shapes) not in (1, 3) or None in shapes:
         hint = "Write NAME:MIN,OPT,MAX, e.g. input:1x3x64x64,4x3x64x64,8x3x64x64"
         raise Fault(f"can't read the shapes {text!r}", hint=hint)
+    if any(size > GREATEST for shape in shapes for size in shape or ()):
+        raise Fault("a dimension is too large", text, f"TensorRT takes sizes up to {GREATEST:,}.")
     low, best, high = shapes * 3 if len(shapes) == 1 else shapes
     return name, (low, best, high)  # type: ignore[return-value]
 
@@ -71,6 +75,10 @@ def check_range(name: str, shapes: Any, dims: Sequence[int]) -> Range:
     for axis, size in enumerate(dims):
         if not 0 <= low[axis] <= best[axis] <= high[axis]:
             raise Fault(f"dimension {axis} is not MIN ≤ OPT ≤ MAX: {_text(low, best, high)}", name, hint)
+        if size != 0 and best[axis] == 0:
+            raise Fault(f"dimension {axis} has OPT 0: {_text(low, best, high)}", name, "An engine is tuned for OPT.")
+        if high[axis] > GREATEST:
+            raise Fault(f"dimension {axis} is too large: {_text(low, best, high)}", name, f"{GREATEST:,} is the most.")
         if size >= 0 and not low[axis] == high[axis] == size:
             raise Fault(f"dimension {axis} is {size} in the model: {_text(low, best, high)}", name, hint)
     return low, best, high
@@ -83,7 +91,7 @@ def _text(*shapes: Shape) -> str:
 def _shape(text: str) -> Optional[Shape]:
     """`()` for an empty text: the shape of a scalar."""
     parts = text.strip().split("x") if text.strip() else []
-    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else None
+    return tuple(map(int, parts)) if all(part.isdecimal() and len(part) < 99 for part in parts) else None
 
 
 def _range(dims: Sequence[tuple[int, int, int]]) -> Range:

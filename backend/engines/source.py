@@ -41,12 +41,14 @@ class SourceGraph:
 
     The value of an initializer is a text that is the same for equal small tensors; a large one has its name. A
     dimension is a size, a symbol, or None where nothing is known; the dimensions are None where the rank is unknown.
+    `datatypes` are those of inputs and initializers by name, in ONNX's words, such as FLOAT16.
     """
 
     nodes: tuple[SourceNode, ...]
     constants: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     inputs: tuple[tuple[str, tuple[int | str | None, ...] | None], ...] = ()
+    datatypes: Mapping[str, str] = field(default_factory=dict)
 
 
 def source_of(model: ModelProto) -> SourceGraph:
@@ -60,7 +62,11 @@ def source_of(model: ModelProto) -> SourceGraph:
         for number, node in enumerate(graph.node)
     )
     inputs = tuple((info.name, _dims(info)) for info in graph.input if info.name not in constants)
-    return SourceGraph(nodes, constants, tuple(info.name for info in graph.output), inputs)
+    numbers = {info.name: info.type.tensor_type.elem_type for info in graph.input}
+    numbers.update((tensor.name, tensor.data_type) for tensor in graph.initializer)
+    words = {number: word for word, number in TensorProto.DataType.items()}
+    datatypes = {name: words.get(number, str(number)) for name, number in numbers.items()}
+    return SourceGraph(nodes, constants, tuple(info.name for info in graph.output), inputs, datatypes)
 
 
 def _value(tensor: TensorProto) -> str:

@@ -19,6 +19,7 @@ import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Callable, Optional
 
 import onnx
@@ -108,13 +109,10 @@ class BuildRtx:
         engine = context.folder / self.engine
         report_path = context.folder / self.report if self.report else engine.with_name(engine.name + ".json")
         report = build.report(plan.nbytes)
-        try:
-            with atomic(engine) as out:
-                out.write(plan)
+        with _written("engine", engine), atomic(engine) as out:
+            out.write(plan)
+        with _written("report", report_path):
             write_report(report, report_path)
-        except OSError as error:
-            hint = "Free some space, or choose another place." if error.errno == errno.ENOSPC else ""
-            raise Fault(f"can't write the engine: {error.strerror}", str(engine), hint) from error
         return {
             "engine": str(engine), "report": str(report_path), "log": str(context.folder / LOG),
             "engine_bytes": report.engine_bytes, "seconds": report.seconds,
@@ -122,13 +120,23 @@ class BuildRtx:
         }  # fmt: skip
 
 
+@contextmanager
+def _written(what: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        hint = "Free some space, or choose another place." if full else "Choose a folder that exists and is writable."
+        raise Fault(f"can't write the {what}: {error.strerror}", str(path), hint) from error
+
+
 def _read(path: str) -> SourceGraph:
     try:
         return source_of(onnx.load(path, load_external_data=False))
     except OSError as error:
-        raise Fault(f"can't read the model: {error.strerror}", path) from error
+        raise Fault(f"can't read the model: {error.strerror}", path, "Does it exist, and may you read it?") from error
     except DecodeError as error:
-        raise Fault("this is not an ONNX model, or it is cut short", path) from error
+        raise Fault("this is not an ONNX model, or it is cut short", path, "Export it again.") from error
 
 
 @functools.cache
