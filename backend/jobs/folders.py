@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,22 +26,32 @@ ENVIRONMENT = "GRAFTWERK_JOBS"  # names the run's folder in the environment of i
 
 
 class JobFolders:
-    """The folders of one run of the program, under `base` (the user's cache directory if not given).
+    """The folders of one run of the program, under `base` (if not given: the user's cache directory, or where that
+    is not writable, the system's temporary folder).
 
     Raises Fault where the folder can't be made.
     """
 
     def __init__(self, base: Path | None = None) -> None:
-        self.base = base or Path(platformdirs.user_cache_dir("graftwerk", appauthor=False)) / "jobs"
         self._numbers = itertools.count(1)
+        self.base = base or Path(platformdirs.user_cache_dir("graftwerk", appauthor=False)) / "jobs"
         try:
-            self.base.mkdir(parents=True, exist_ok=True)
-            with _locked(self.base / ".lock"):  # no other run may look between making a folder and locking it
-                self.path = self.base / f"{os.getpid()}-{time.time_ns():x}"
-                self.path.mkdir()
-                self._lock = _lock(self.path / "lock", wait=False)
+            self._make()
         except OSError as error:
-            raise self._fault(error) from error
+            if base is not None:
+                raise self._fault(error) from error
+            self.base = _temporary_base()  # a home that is full, read-only or absent
+            try:
+                self._make()
+            except OSError as second:
+                raise self._fault(second) from second
+
+    def _make(self) -> None:
+        self.base.mkdir(parents=True, exist_ok=True)
+        with _locked(self.base / ".lock"):  # no other run may look between making a folder and locking it
+            self.path = self.base / f"{os.getpid()}-{time.time_ns():x}"
+            self.path.mkdir()
+            self._lock = _lock(self.path / "lock", wait=False)
 
     def new(self) -> Path:
         """A new empty folder for one job. Raises Fault where it can't be made."""
@@ -77,6 +88,17 @@ class JobFolders:
             os.close(lock)
             shutil.rmtree(folder, ignore_errors=True)
         return [folder for folder, _ in left]
+
+
+def _temporary_base() -> Path:
+    """A folder for jobs among the system's temporary files, this user's own. Raises Fault where it is another's."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    path = Path(tempfile.gettempdir()) / (f"graftwerk-jobs-{user}" if hasattr(os, "getuid") else "graftwerk-jobs")
+    with suppress(OSError):  # what can't be made is told by whoever makes a folder in it
+        path.mkdir(mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid") and (path.is_symlink() or path.stat().st_uid != user):
+            raise Fault("the folder for jobs belongs to another user", str(path), "Set XDG_CACHE_HOME to a folder.")
+    return path
 
 
 def _end_leftover_processes(folder: Path) -> None:

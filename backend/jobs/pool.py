@@ -239,7 +239,10 @@ def run_here(job: Job, folder: Path, on_event: OnEvent) -> dict[str, Any]:
         pool.close()
     if isinstance(outcome, Finished):
         return outcome.result
-    fault = Fault(outcome.message, outcome.where, outcome.hint)
+    hint = outcome.hint
+    if outcome.details and not hint:
+        hint = f"The job's last words: {outcome.details.strip().splitlines()[-1]}"
+    fault = Fault(outcome.message, outcome.where, hint)
     if outcome.details:
         fault.add_note(outcome.details)
     raise fault
