@@ -20,10 +20,16 @@ def scope_of(node: NodeProto) -> tuple[str, ...]:
     for entry in node.metadata_props:
         if entry.key == _NAMESPACE:
             parts = (part.split(":")[0].strip() for part in entry.value.split("/")[:-1])
-            return tuple(part for part in parts if part)
+            return _relative([part for part in parts if part])
     if node.name.count(".") > 1:
         return tuple(part for part in node.name.split(".")[:-1] if part)
     return ()
+
+
+def _relative(paths: list[str]) -> tuple[str, ...]:
+    """Dynamo repeats the whole path at each level (`m.vit`, `m.vit.encoder`): here each has its own part of it."""
+    above = ["", *paths[:-1]]
+    return tuple(path.removeprefix(f"{before}.") for before, path in zip(above, paths, strict=True))
 
 
 @dataclass(slots=True)

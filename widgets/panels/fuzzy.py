@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from heapq import merge
 from itertools import accumulate, islice
@@ -24,10 +24,13 @@ class Fuzzy:
     The search goes over the texts from the shortest on and stops when it has enough, since of two texts that hold a
     query the shorter one is nearer to it. Where none holds it, each word of it is taken for the parts of names (there
     are far fewer of them than names) that are spelled most like it.
+
+    Of rows that match alike those come last that are `minor`.
     """
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], minor: Callable[[int], bool] = lambda row: False) -> None:
         self._texts = texts
+        self._minor = minor
 
     @cached_property
     def _lower(self) -> list[str]:
@@ -62,10 +65,11 @@ class Fuzzy:
             return range(min(len(self._texts), MOST))
         words = text.split()
         begins = islice(self._rows_with("\n" + text), MOST // 4)
-        found = dict.fromkeys([*begins, *self._holding([[word] for word in words])])
+        ends = islice(self._rows_with(f" {text}\n"), MOST)
+        found = dict.fromkeys([*begins, *ends, *self._holding([[word] for word in words])])
         if not found and len(text) > 2:
-            return self._holding([self._like(word) for word in text.translate(_BETWEEN_PARTS).split()])
-        return sorted(found, key=lambda row: self._distance(self._lower[row], text, words))[:MOST]
+            return self._holding([self._like(word) for word in text.translate(_BETWEEN_PARTS).split()])[:MOST]
+        return sorted(found, key=lambda row: self._distance(row, text, words))[:MOST]
 
     def _holding(self, words: list[list[str]]) -> list[int]:
         """Rows that hold each word, of which there may be several spellings; the shorter rows first."""
@@ -76,7 +80,7 @@ class Fuzzy:
         rest = [spellings for spellings in words if spellings is not first]
         rows = merge(*map(self._rows_with, first), key=lambda row: len(lower[row]))
         matching = (row for row in rows if all(any(one in lower[row] for one in each) for each in rest))
-        return list(dict.fromkeys(islice(matching, MOST)))
+        return list(dict.fromkeys(islice(matching, 2 * MOST)))
 
     def _rows_with(self, text: str) -> Iterator[int]:
         """Rows whose line holds a text, the shorter ones first."""
@@ -93,15 +97,19 @@ class Fuzzy:
         found = process.extract(word, self._parts, scorer=fuzz.ratio, score_cutoff=SIMILAR, limit=TRIED)
         return [part for part, _, _ in found]
 
-    @staticmethod
-    def _distance(name: str, text: str, words: list[str]) -> tuple[int, int]:
-        """Equal, then beginning with it, then with it at the beginning of a part, then anywhere; the shorter first."""
-        if name == text:
-            return 0, 0
-        if name.startswith(text):
-            return 1, len(name)
+    def _distance(self, row: int, text: str, words: list[str]) -> tuple[int, bool, int, int]:
+        """Equal, or its first or last word; then with it at the beginning of a part; then anywhere; the shorter first.
+
+        Of those with it at the beginning of a part, such as begin with it come first.
+        """
+        name, minor = self._lower[row], self._minor(row)
+        begins = name.startswith(text)
+        if begins and name[len(text) : len(text) + 1] in ("", " "):
+            return 0, minor, 0, len(name)
+        if name.endswith(" " + text):
+            return 0, minor, 1, len(name)
         inside = all(_begins_a_part(name, word) for word in words)
-        return 2 if inside else 3, len(name)
+        return 1 if inside else 2, minor, not begins, len(name)
 
 
 def _begins_a_part(name: str, word: str) -> bool:

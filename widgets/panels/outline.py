@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+from onnx import GraphProto
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QRect, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import (
@@ -21,6 +23,8 @@ from graftwerk.widgets.panels.outline_model import COUNT, Index, OutlineModel, S
 from graftwerk.widgets.panels.parts import Empty
 from graftwerk.widgets.theme import LIGHT, Theme
 
+#: Models whose open scopes are remembered.
+_KEPT = 16
 #: Rows of a selection made elsewhere that are marked here.
 _MARKED = 500
 _PAD = 8
@@ -56,7 +60,7 @@ class Outline(QWidget):
         self._steps: Iterator[None] | None = None
         self._timer = QTimer(self, interval=0)
         self._timer.timeout.connect(self._step)
-        self._open: set[ScopePath] = set()
+        self._views: list[_View] = []  # the shown one is the last
         self._selection = Selection()
         self._quiet = False
 
@@ -73,6 +77,7 @@ class Outline(QWidget):
         """Shows a graph; another revision of the shown model keeps what is open."""
         before = self._scopes.graph
         if graph is None:
+            self._leave()
             self._steps = None
             self._timer.stop()
             self._scopes = Scopes()
@@ -81,16 +86,30 @@ class Outline(QWidget):
             return
         elif before is not None and not self.busy and before.skeleton is graph.skeleton:
             if self._scopes.follow(graph):
-                self._rebuild()
+                self._rebuild(self.tree.verticalScrollBar().value())
         else:
+            self._leave()
+            self._view_of(graph)
+            self._selection = Selection()
             self._scopes = Scopes()
             self._steps = self._scopes.start(graph)
-            self._open = {()}
             self.model.set_graph(None, self._scopes)
             self._step()
             if self.busy:
                 self._timer.start()
         self._stack.setCurrentIndex(0 if graph is None else 1)
+
+    def _leave(self) -> None:
+        """Keeps how far down the shown graph was scrolled."""
+        if self._views and not self.busy and self._scopes.graph is not None:
+            self._views[-1].place = self.tree.verticalScrollBar().value()
+
+    def _view_of(self, graph: Graph) -> None:
+        """Makes a model's view the shown one: as it was left, or with the first level open."""
+        known = next((view for view in self._views if view.model is graph.skeleton), None)
+        if known is not None:
+            self._views.remove(known)
+        self._views = [*self._views[1 - _KEPT :], known or _View(graph.skeleton)]
 
     def set_selection(self, selection: Selection) -> None:
         """Marks what is selected; a single node is opened and brought into view."""
@@ -132,23 +151,26 @@ class Outline(QWidget):
         except StopIteration:
             self._steps = None
             self._timer.stop()
-            self._rebuild()
-            self._open_single()
-            self.set_selection(self._selection)
+            view, selection = self._views[-1], self._selection
+            self._selection = Selection()
+            self._rebuild(view.place)
+            if not view.seen:
+                self._open_single()
+            view.seen = True
+            self.set_selection(selection)
 
-    def _rebuild(self) -> None:
+    def _rebuild(self, place: int) -> None:
         graph = self._scopes.graph
-        bar = self.tree.verticalScrollBar()
-        place = bar.value()
         self._quiet = True
         try:
             self.model.set_graph(graph, self._scopes)
-            for path in sorted(self._open, key=len):
+            for path in sorted(self._views[-1].opened, key=len):
                 item = self.model.find_scope(path)
                 if item is not None:
                     self.tree.expand(self.model.index_of(item))
             self._mark(self._selection)
-            bar.setValue(place)
+            self.tree.executeDelayedItemsLayout()  # else there is nowhere to scroll to yet
+            self.tree.verticalScrollBar().setValue(place)
         finally:
             self._quiet = False
 
@@ -163,8 +185,9 @@ class Outline(QWidget):
 
     def _opened(self, index: QModelIndex, is_open: bool) -> None:
         path = self.model.item(index).path
-        if path is not None:
-            (self._open.add if is_open else self._open.discard)(path)
+        if path is not None and self._views:
+            opened = self._views[-1].opened
+            (opened.add if is_open else opened.discard)(path)
 
     def _chosen(self) -> tuple[int, ...]:
         rows = self.tree.selectionModel().selectedIndexes()
@@ -174,6 +197,16 @@ class Outline(QWidget):
         if not self._quiet:
             self._selection = Selection(self._chosen())
             self.selected.emit(self._selection)
+
+
+@dataclass
+class _View:
+    """What was open in a model's outline, and how far down it was scrolled. All revisions share the `model` record."""
+
+    model: GraphProto
+    opened: set[ScopePath] = field(default_factory=lambda: {()})
+    place: int = 0
+    seen: bool = False
 
 
 class _Row(QStyledItemDelegate):

@@ -32,6 +32,8 @@ from PySide6.QtWidgets import (
 from graftwerk.widgets.panels.fuzzy import Fuzzy
 from graftwerk.widgets.theme import LIGHT, Theme
 
+#: The subtitle of tensors: of what matches alike they come last.
+TENSOR = "tensor"
 _WIDTH, _ROWS, _PAD = 620, 12, 12
 Index = QModelIndex | QPersistentModelIndex
 
@@ -161,7 +163,8 @@ class _Matches(QAbstractListModel):
         if items is self._items:
             return
         self._items = items
-        self._fuzzy = Fuzzy([f"{item.title} {item.subtitle}" if item.subtitle else item.title for item in items])
+        texts = [f"{item.title} {item.subtitle}" if item.subtitle else item.title for item in items]
+        self._fuzzy = Fuzzy(texts, lambda row: items[row].subtitle == TENSOR)
 
     def prepare(self) -> None:
         self._fuzzy.prepare()

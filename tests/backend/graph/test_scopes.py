@@ -29,6 +29,13 @@ def test_namespace_of_the_dynamo_exporter() -> None:
     assert scope_of(node) == ("encoder.layer.0",)
 
 
+def test_dynamo_repeats_the_path_at_each_level() -> None:
+    levels = ("m", "m.vit", "m.vit.encoder.layer.0", "m.vit.encoder.layer.0.attention", "lm_head")
+    path = ": W/" + "".join(f"{level}: some.Module/" for level in levels) + "view: aten.view"
+    node = NodeProto(name="node_view", metadata_props=[StringStringEntryProto(key="namespace", value=path)])
+    assert scope_of(node) == ("m", "vit", "encoder.layer.0", "attention", "lm_head")
+
+
 def test_the_tree_holds_every_node_once() -> None:
     graph = models.digits()
     tree = scope_tree(graph)

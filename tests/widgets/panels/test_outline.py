@@ -114,6 +114,25 @@ def test_what_is_open_stays_open_over_edits_and_undo(outline: Outline, models: P
     assert rows(outline)[0].endswith(f" {len(graph.nodes) - 1}")
 
 
+def test_what_is_open_and_where_one_was_are_kept_per_model(outline: Outline, models: Path) -> None:
+    outline.resize(260, 120)
+    first, second = load(models / "digits.onnx"), load(models / "encoder.onnx")
+    outline.set_graph(first)
+    outline.set_selection(Selection((node(first, "/mixed/branch1x1/conv"),)))
+    bar = outline.tree.verticalScrollBar()
+    before, place = rows(outline), bar.value()
+    assert place > 0
+    outline.set_graph(second)
+    assert bar.value() == 0, "a model is opened at its top"
+    assert not outline.tree.selectionModel().selectedIndexes()
+    bar.setValue(3)
+    outline.set_graph(first)
+    assert (rows(outline), bar.value()) == (before, place)
+    outline.set_graph(None)
+    outline.set_graph(second)
+    assert bar.value() == 3
+
+
 def test_without_a_model_it_says_what_to_do(outline: Outline, models: Path) -> None:
     assert not outline.tree.isVisible()
     outline.set_graph(load(models / "digits.onnx"))

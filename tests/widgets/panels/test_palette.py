@@ -60,6 +60,23 @@ def test_equal_comes_before_beginning_before_inside() -> None:
     assert list(Fuzzy(texts).search("qqqq")) == []
 
 
+def test_nodes_come_before_tensors(open_palette: Open) -> None:
+    nodes = [("/conv1/Conv", "Conv"), ("/layer1/conv1/Conv", "Conv"), ("/GlobalAveragePool", "GlobalAveragePool"),
+             ("/convert/Cast", "Cast")]  # fmt: skip
+    tensors = ["conv1.bias", "conv1.weight", "/GlobalAveragePool_output_0", "/conv1/Conv_output_0", "conv"]
+    palette = open_palette([PaletteItem(*item) for item in [*((name, "tensor") for name in tensors), *nodes]])
+
+    def found(query: str) -> list[str]:
+        palette.search.setText(query)
+        return [palette.model.index(row).data() for row in range(palette.model.rowCount())]
+
+    assert found("Conv")[:4] == ["/conv1/Conv", "/layer1/conv1/Conv", "conv", "/convert/Cast"]
+    assert found("conv1")[:2] == ["/conv1/Conv", "/layer1/conv1/Conv"]
+    assert found("GlobalAveragePool") == ["/GlobalAveragePool", "/GlobalAveragePool_output_0"]
+    assert found("conv1.w") == ["conv1.weight"]
+    assert found("conv1.bias")[0] == "conv1.bias"
+
+
 def test_a_key_stroke_among_a_hundred_thousand_names_takes_under_50_ms() -> None:
     texts = llm(20_000)
     assert len(texts) == 100_000
