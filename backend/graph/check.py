@@ -23,8 +23,8 @@ def check(graph: Graph) -> tuple[Problem, ...]:
     _check_opset(graph)
     _check_tensors(graph)
     found = list(graph.problems)
-    index = Index(graph.producers, graph.users, graph.names, graph.holders)
-    if not ordered(index, graph.nodes):
+    if not ordered(graph, graph.nodes):
+        index = Index(graph.producers, graph.users, graph.names, graph.holders)
         topological(graph.nodes, index, list(graph.nodes))
         hint = "onnx.checker refuses that; an edit of these nodes puts them in order"
         found.append(Problem(UNORDERED, hint=hint))

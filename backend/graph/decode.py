@@ -1,4 +1,4 @@
-"""Bytes of a model to a Graph: one pass over the wire format, every record parsed on its own."""
+"""Bytes of a model to a Graph: one pass over the wire format, which never holds a parsed message of the whole."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ from graftwerk.backend.graph.wire import BYTES, Buffer, fields
 
 #: Weights up to this size are kept in their record; larger ones stay in the file. One page.
 INLINE_BYTES = 4096
+#: Small node records are parsed together, up to this many bytes: they share memory, which is free when all are gone.
+RUN_BYTES = 1 << 16
 
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_VALUE_INFO = 1, 5, 11, 12, 13
@@ -116,16 +118,32 @@ class _Decoder:
             _GRAPH_OUTPUT: lambda tag, at, end: self.outputs.append(self._info(at, end)),
             _GRAPH_VALUE_INFO: self._value_info,
         }
+        run: list[tuple[int, int, int]] = []  # consecutive node records that wait to be parsed
         for number, kind, tag, at, end in fields(self.buffer, start, stop):
             if kind == BYTES and number == _GRAPH_NODE:
-                data = bytes(self.buffer[at:end])
-                if b"location" in data:  # the key of external data; looking into every attribute would take longer
-                    self.with_files.append(len(self.nodes))
-                self.nodes[len(self.nodes)] = _parsed(NodeProto, data, f"byte {at}")
+                if run and (run[-1][2] != tag or end - run[0][0] > RUN_BYTES):
+                    self._nodes(run)
+                    run = []
+                run.append((tag, at, end))
             elif kind == BYTES and number in handlers:
                 handlers[number](tag, at, end)
             else:
                 self.rest += self.buffer[tag:end]
+        self._nodes(run)
+
+    def _nodes(self, run: list[tuple[int, int, int]]) -> None:
+        """Node records that stand behind each other, by their tags, starts and ends, parsed in one go."""
+        if not run:
+            return
+        data, first = bytes(self.buffer[run[0][0] : run[-1][2]]), len(self.nodes)
+        try:
+            records: Iterable[NodeProto] = GraphProto.FromString(data).node
+        except DecodeError:  # one of them: say which
+            records = [self._parse(NodeProto, at, end) for _, at, end in run]
+        self.nodes.update(enumerate(records, first))
+        if b"location" in data:  # the key of external data; looking into every attribute would take longer
+            held = enumerate(run, first)
+            self.with_files += [node for node, (_, at, end) in held if b"location" in bytes(self.buffer[at:end])]
 
     def _parse(self, kind: MessageType[M], start: int, stop: int) -> M:
         return _parsed(kind, bytes(self.buffer[start:stop]), f"byte {start}")
@@ -146,13 +164,7 @@ class _Decoder:
             self.value_infos[info.name] = info
 
     def _initializer(self, tag: int, start: int, stop: int) -> None:
-        head, raw = bytearray(), None
-        for number, kind, field_tag, at, end in fields(self.buffer, start, stop):
-            if number == _TENSOR_RAW_DATA and kind == BYTES and end - at > INLINE_BYTES and self.source is not None:
-                raw = Span(self.source, at, end - at)
-            else:
-                head += self.buffer[field_tag:end]
-        proto = _parsed(TensorProto, bytes(head), f"byte {start}")
+        proto, raw = self._tensor(start, stop)
         if proto.name in self.initializers:
             raise Fault("Two initializers have the same name", proto.name, "Every tensor has one value; rename one")
         location = external_location(proto)
@@ -160,6 +172,18 @@ class _Decoder:
             self._external_source(location, proto.name)
             raw = external_span(proto, self.sources)
         self.initializers[proto.name] = Initializer(proto, raw)
+
+    def _tensor(self, start: int, stop: int) -> tuple[TensorProto, Span | None]:
+        """A weight's record, and where its bytes lie if they are left in the file."""
+        if self.source is None or stop - start <= INLINE_BYTES:
+            return self._parse(TensorProto, start, stop), None
+        head, raw = bytearray(), None
+        for number, kind, tag, at, end in fields(self.buffer, start, stop):
+            if number == _TENSOR_RAW_DATA and kind == BYTES and end - at > INLINE_BYTES:
+                raw = Span(self.source, at, end - at)
+            else:
+                head += self.buffer[tag:end]
+        return _parsed(TensorProto, bytes(head), f"byte {start}"), raw
 
     def _inner_external(self, model: ModelProto, skeleton: GraphProto) -> None:
         """Looks up the files of tensors that are no weights of the graph, as `_initializer` does for those."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from onnx import NodeProto
 
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.graph import BODY_TYPES, NodeId, holds_bodies, reads
+from graftwerk.backend.graph.graph import BODY_TYPES, Graph, NodeId, holds_bodies, reads
 
 
 class Index:
@@ -38,21 +38,23 @@ class Index:
         more_names: dict[str, list[NodeId]] = {}
         for node, record in nodes.items():
             alone = (node,)
-            for output in record.output:
+            for output in record.output[:]:
                 if output and producers.setdefault(output, node) != node:
                     raise _made_twice(output)
             for attribute in record.attribute:
                 if attribute.type in BODY_TYPES:
                     index.holders.add(node)
                     break
-            for tensor in reads(record) if node in index.holders else dict.fromkeys(record.input):
+            for tensor in reads(record) if node in index.holders else record.input[:]:
                 if tensor and users.setdefault(tensor, alone) is not alone:
-                    more_users.setdefault(tensor, []).append(node)
+                    others = more_users.setdefault(tensor, [])
+                    if not others or others[-1] != node:
+                        others.append(node)
             name = record.name
             if name and names.setdefault(name, alone) is not alone:
                 more_names.setdefault(name, []).append(node)
         for table, more in ((users, more_users), (names, more_names)):
-            table.update((key, (*table[key], *others)) for key, others in more.items())
+            table.update((key, (*table[key], *later)) for key, later in more.items())
         return index
 
     def add(self, node: NodeId, record: NodeProto) -> None:
@@ -90,14 +92,16 @@ def _made_twice(tensor: str) -> Fault:
     return Fault("Two nodes make the same tensor", tensor, "Every tensor has one producer; rename one")
 
 
-def ordered(index: Index, order: Iterable[NodeId]) -> bool:
+def ordered(index: Index | Graph, order: Iterable[NodeId]) -> bool:
     """Whether every producer comes before its consumers in `order`."""
     place = {node: at for at, node in enumerate(order)}
+    users = index.users
     for tensor, made in index.producers.items():
-        at = place[made]
-        for user in index.users.get(tensor, ()):
-            if place[user] <= at:
-                return False
+        if tensor in users:
+            at = place[made]
+            for user in users[tensor]:
+                if place[user] <= at:
+                    return False
     return True
 
 
