@@ -19,6 +19,7 @@ from graftwerk.backend.quantize.insertion import (
     insert_pair,
     readers,
     why_not,
+    why_not_scale,
 )  # fmt: skip
 from graftwerk.backend.quantize.pairs import DEQUANTIZE, UNCALIBRATED
 from graftwerk.backend.quantize.scales import COMPUTE, QuantizedType, weight
@@ -50,7 +51,9 @@ class InsertQdq(Operation):
     only: tuple[NodeRef, ...] = param((), label="Only for", help="The consumers to quantize it for; empty: all")
 
     def blocked(self, graph: Graph) -> Reason | None:
-        reason = why_not(graph, self.tensor, self.dtype) or self._channels_blocked(graph)
+        given = self.scales or ((self.scale,) if self.scale else ())
+        reason = why_not(graph, self.tensor, self.dtype) or why_not_scale(graph, self.tensor, given)
+        reason = reason or self._channels_blocked(graph)
         if reason is not None:
             return reason
         consumers = graph.consumers(self.tensor)
@@ -84,7 +87,7 @@ class InsertQdq(Operation):
             return Reason(f"{self.tensor} has {rank} axes; {self.axis} is none of them")
         if self.scales and len(self.scales) != found.dims[self.axis]:
             return Reason(f"{self.tensor} has {found.dims[self.axis]} channels, not {len(self.scales)}")
-        return Reason("A scale has to be positive") if any(not scale > 0 for scale in self.scales) else None
+        return None
 
     def _targets(self, graph: Graph) -> list[NodeId]:
         possible = readers(graph, self.tensor)
@@ -144,9 +147,10 @@ class InsertQdqLayer(Operation):
         if record.op_type not in COMPUTE or record.domain not in ("", "ai.onnx"):
             known = ", ".join(COMPUTE)
             return Reason(f"{record.op_type} has no quantized form: quantizing a layer is for {known}", "Insert Q/DQ")
-        bad = next((tensor for tensor, scale in self.scales.items() if not scale > 0), None)
+        wrong = (why_not_scale(graph, tensor, (scale,)) for tensor, scale in self.scales.items())
+        bad = next(filter(None, wrong), None)
         if bad is not None:
-            return Reason(f"The scale of {bad} has to be positive")
+            return bad
         factors = self._open(graph, node)
         if not factors:
             return Reason(f"Both factors of {self.node} are quantized already")

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
-from graftwerk.backend.fault import Reason
+from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.constants import View, is_constant_node
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, reads
@@ -29,7 +29,11 @@ _PARAMETERS: dict[str, frozenset[int]] = {
         "OneHot": (1, 2), "Range": (0, 1, 2), QUANTIZE: (0, 1, 2), DEQUANTIZE: (0, 1, 2), "Shape": (0,), "Size": (0,),
     }.items()
 }  # fmt: skip
-_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+#: The types that are quantized, with the smallest positive number that each holds.
+_LEAST: dict[int, float] = {
+    TensorProto.FLOAT: 2.0**-149, TensorProto.FLOAT16: 2.0**-24, TensorProto.BFLOAT16: 2.0**-133,
+}  # fmt: skip
+_FLOATS = tuple(_LEAST)
 
 
 def readers(view: View, tensor: str) -> list[NodeId]:
@@ -104,7 +108,27 @@ def automatic(
         axis = None
     elif axis is None:
         axis = common_axis(edit, tensor, targets)
-    return weight_scales(found.array(), axis, dtype), axis, False
+    scale = weight_scales(found.array(), axis, dtype)
+    known = edit.type_of(tensor)
+    least = _LEAST.get(known.dtype if known else 0, 0.0)  # a dead channel's scale would be stored as 0
+    return np.maximum(scale, np.float32(least)), axis, False
+
+
+def why_not_scale(graph: Graph, tensor: str, scale: Sequence[float]) -> Reason | None:
+    """Why given scales can't be stored for a tensor: as its datatype holds them they have to be finite and positive."""
+    known = graph.type_of(tensor)
+    dtype = known.dtype if known is not None and known.dtype in _FLOATS else TensorProto.FLOAT
+    with np.errstate(over="ignore", under="ignore"):
+        stored = np.asarray(scale, np.float64).astype(_scale_type(dtype)).astype(np.float64)
+    bad = next((given for given, held in zip(scale, stored, strict=True) if not 0 < held < np.inf), None)
+    if bad is None:
+        return None
+    return Reason(f"A scale of {bad:g} for {tensor} is not a positive number that {dtype_word(dtype)} can hold")
+
+
+def _scale_type(float_type: int) -> np.dtype[np.generic]:
+    """A scale has the type of what it scales."""
+    return onnx.helper.tensor_dtype_to_np_dtype(float_type) if float_type in _FLOATS else np.dtype(np.float32)
 
 
 def insert_pair(
@@ -137,10 +161,16 @@ def _renamed_source(edit: Edit, tensor: str) -> str:
 
 
 def parameters(edit: Edit, base: str, scale: NDArray[np.float32], dtype: str, float_type: int) -> tuple[str, str]:
-    """The initializers of a pair's scale and zero point, named after `base`; a scale has the type of what it scales."""
+    """The initializers of a pair's scale and zero point, named after `base`.
+
+    Raises Fault for scales that are not finite and positive, as those of a weight that holds NaN or infinity.
+    """
+    stored = scale.astype(_scale_type(float_type))
+    held = stored.astype(np.float32)
+    if not bool(np.all((held > 0) & np.isfinite(held))):
+        raise Fault("Its values give a scale that is not finite: they hold NaN or infinity, or are too large", base)
     name = edit.fresh_tensor(f"{base}_scale")
-    kind = onnx.helper.tensor_dtype_to_np_dtype(float_type) if float_type in _FLOATS else np.dtype(np.float32)
-    edit.set_initializer(scale.astype(kind), name)
+    edit.set_initializer(stored, name)
     zero = edit.fresh_tensor(f"{base}_zero_point")
     proto = TensorProto(name=zero, data_type=DTYPES[dtype], dims=scale.shape, raw_data=bytes(scale.size))
     edit.set_initializer(Initializer(proto))

@@ -105,8 +105,11 @@ def common_axis(view: View, tensor: str, readers: Iterable[NodeId]) -> int | Non
 
 
 def scale_of(largest: float, dtype: str = "int8") -> float:
-    """The scale at which a magnitude is just held; 1 for a tensor of zeros, whose scale is of no account."""
-    return largest / LARGEST[dtype] if largest > 0 else 1.0
+    """The scale at which a magnitude is just held; 1 for a tensor of zeros, whose scale is of no account.
+
+    NaN where the magnitude is NaN.
+    """
+    return largest / LARGEST[dtype] if largest != 0 else 1.0
 
 
 def weight_scales(values: NDArray[np.generic], axis: int | None, dtype: str = "int8") -> NDArray[np.float32]:
@@ -116,7 +119,7 @@ def weight_scales(values: NDArray[np.generic], axis: int | None, dtype: str = "i
         return np.asarray(scale_of(float(magnitudes.max(initial=0.0)), dtype), np.float32)
     others = tuple(at for at in range(magnitudes.ndim) if at != axis % magnitudes.ndim)
     largest = magnitudes.max(axis=others, initial=0.0)
-    return np.where(largest > 0, largest / np.float32(LARGEST[dtype]), np.float32(1)).astype(np.float32)
+    return np.where(largest != 0, largest / np.float32(LARGEST[dtype]), np.float32(1)).astype(np.float32)
 
 
 def guessed_scale(view: View, tensor: str, dtype: str = "int8") -> float:

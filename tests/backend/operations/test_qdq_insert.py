@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.constants import constant
 from graftwerk.backend.graph.files import load
+from graftwerk.backend.graph.graph import TensorName
 from graftwerk.backend.graph.types import TensorType
+from graftwerk.backend.operations.qdq_insert import InsertQdq
+from graftwerk.backend.operations.registry import why_blocked
 from graftwerk.backend.quantize.pairs import UNCALIBRATED, calibrated, find_pairs, per_channel, scales
 from tests.backend.operations.qdq_models import checked, do, floats, ops, parse, run, why
 
@@ -239,3 +243,43 @@ def test_bundled_models_quantize_and_come_back(models: Path, name: str) -> None:
         graph = do(graph, "qdq.remove", node=graph.ref(pair.dequantize))
     assert list(graph.nodes.values()) == list(before.nodes.values())
     assert graph.initializers.keys() == before.initializers.keys()
+
+
+def half(dtype: str = "float16") -> str:
+    return f"g ({dtype}[4] x) => ({dtype}[4] y) {{ t = Neg(x) y = Abs(t) }}"
+
+
+@pytest.mark.parametrize("scale", [float("inf"), float("nan"), 1e300, -1.0, 1e-50])
+def test_scales_are_finite_and_positive(scale: float) -> None:
+    graph = parse(CONV, weights=WEIGHTS)
+    reason = why_blocked(InsertQdq(TensorName("x"), scale), graph)
+    assert reason is not None
+    assert "scale" in reason.text.lower()
+    given = why(graph, "qdq.insert", tensor="w", granularity="channel", scales=[1.0, 1.0, scale, 1.0])
+    assert "positive number that FP32 can hold" in given
+    assert "positive number" in why(graph, "qdq.insert_layer", node="y", scales={"x": scale})
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e6])
+def test_scales_are_checked_as_they_are_stored(scale: float) -> None:
+    assert "FP16 can hold" in why(parse(half(), opset=19), "qdq.insert", tensor="x", scale=scale)
+    graph = do(parse(half("float"), opset=19), "qdq.insert", tensor="x", scale=scale)
+    (pair,) = find_pairs(graph).values()
+    assert scales(graph, pair) == pytest.approx([scale])
+
+
+def test_dead_channels_of_a_half_weight_have_a_scale() -> None:
+    text = "g (float16[2,4] x) => (float16[2,2] y) { y = MatMul(x, w) }"
+    values = np.array([[1, 1e-7]] * 4, np.float16)
+    graph = do(parse(text, opset=19, weights={"w": values}), "qdq.insert", tensor="w")
+    (pair,) = find_pairs(graph).values()
+    found = scales(graph, pair)
+    assert found is not None
+    assert (found > 0).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_weight_without_finite_values_has_no_scale(value: float) -> None:
+    weights = {**WEIGHTS, "w": np.full((4, 3, 3, 3), value, np.float32)}
+    with pytest.raises(Fault, match="NaN or infinity"):
+        do(parse(CONV, weights=weights), "qdq.insert", tensor="w")
