@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import onnx
@@ -30,6 +31,7 @@ _PYTHON: dict[int, type[int] | type[float] | type[str]] = {
 #: Integer attributes that mean a datatype, which may be given by name.
 _DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "stash_type", "precision", "softmax_precision")
 _INT64 = 1 << 63
+_FLOAT_MAX = (2 - 2.0**-23) * 2.0**127
 
 
 def make_attribute(op_type: str, schema: OpSchema | None, name: str, value: Any, word: str = "auto") -> AttributeProto:
@@ -38,6 +40,8 @@ def make_attribute(op_type: str, schema: OpSchema | None, name: str, value: Any,
     `word` names its type (int, float, string, ints, floats, strings), or is auto: the schema's type, and without a
     schema that of the value. Raises Fault that says what the operator has, or which type it wants.
     """
+    if not name:
+        raise Fault("An attribute needs a name", "name")
     kind = _BY_WORD.get(word, 0)
     if schema is not None:
         kind = _scheduled(op_type, schema, name, kind)
@@ -90,26 +94,29 @@ def _natural(name: str, value: Any) -> int:
     if isinstance(value, list) and not value:
         raise Fault(f"What an empty list for {name} holds can't be seen", "type", "Choose ints, floats or strings")
     for kind in (AttributeProto.INT, AttributeProto.FLOAT, AttributeProto.STRING):
-        if _fits(value, kind):
+        if fits_type(value, kind):
             return kind
     for kind in (AttributeProto.INTS, AttributeProto.FLOATS, AttributeProto.STRINGS):
-        if isinstance(value, list) and all(_fits(item, _ITEM[kind]) for item in value):
+        if isinstance(value, list) and all(fits_type(item, _ITEM[kind]) for item in value):
             return kind
     raise Fault(f"{name} can be a number, a text, or a list of one of them", "value")
 
 
-def _fits(value: Any, kind: int) -> bool:
+def fits_type(value: Any, kind: int) -> bool:
+    """Whether an attribute of type INT, FLOAT or STRING can hold a JSON value."""
     if kind == AttributeProto.INT:
         return isinstance(value, int) and -_INT64 <= value < _INT64
     if kind == AttributeProto.FLOAT:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        # A larger number would become infinity, or not be taken at all; infinity itself may be meant.
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and (not abs(value) > _FLOAT_MAX or abs(value) == inf)
     return isinstance(value, str)
 
 
 def _converted(name: str, value: Any, kind: int) -> Any:
     item = _ITEM.get(kind)
     values = value if item is not None else [value]
-    if not isinstance(values, list | tuple) or not all(_fits(one, item or kind) for one in values):
+    if not isinstance(values, list | tuple) or not all(fits_type(one, item or kind) for one in values):
         raise Fault(f"{name} is {_WANTED[kind]}, not {value!r}", "value")
     to = _PYTHON[item or kind]
     made = [to(one) for one in values]

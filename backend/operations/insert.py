@@ -11,6 +11,7 @@ from graftwerk.backend.graph.attributes import make_attributes
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName
 from graftwerk.backend.graph.schema import accepts, close_names, dtype_word, operator_names, schema_of
+from graftwerk.backend.graph.standin import DOMAIN as STAND_INS
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 from graftwerk.backend.operations.retype import retype
 
@@ -45,7 +46,14 @@ class InsertNode(Operation):
         towards = tuple(graph.ref(node) for node in selection.nodes if node in users)
         return cls(TensorName(tensors[0]), "", before=towards)
 
+    @property
+    def _domain(self) -> str:
+        """The standard domain has two names, of which nodes are given the empty one."""
+        return "" if self.domain == "ai.onnx" else self.domain
+
     def blocked(self, graph: Graph) -> Reason | None:
+        if self.domain == STAND_INS:
+            return Reason(f"The domain {STAND_INS} is for the subgraphs that plugins replaced", "Choose another domain")
         for tensor in (self.tensor, *self.extra_inputs):
             if tensor and not graph.defines(tensor):
                 raise Fault("There is no such tensor", tensor)
@@ -62,9 +70,10 @@ class InsertNode(Operation):
         return self._operator(graph)
 
     def _operator(self, graph: Graph) -> Reason | None:
-        schema = schema_of(graph, self.op_type, self.domain)
+        schema = schema_of(graph, self.op_type, self._domain)
         if schema is None:
-            if self.domain:
+            if self._domain:
+                make_attributes(self.op_type, None, self.attributes)
                 return None
             version = graph.opset() or 1
             hint = close_names(self.op_type, operator_names(version)) or "Give the domain of a plugin"
@@ -84,16 +93,16 @@ class InsertNode(Operation):
         return None
 
     def apply(self, edit: Edit) -> None:
-        schema = schema_of(edit, self.op_type, self.domain)
+        schema = schema_of(edit, self.op_type, self._domain)
         attributes = make_attributes(self.op_type, schema, self.attributes)
-        if self.domain:
-            edit.require_opset(self.domain, 1)
+        if self._domain:
+            edit.require_opset(self._domain, 1)
         source, target = self._cut(edit)
         more = range(1, schema.min_output if schema is not None else 1)
         outputs = [target, *(edit.fresh_tensor(f"{target}_{number}") for number in more)]
         inputs = [source, *(source if tensor == self.tensor else tensor for tensor in self.extra_inputs)]
         name = self.name or edit.fresh_node(self.op_type)
-        node = edit.add_node(self.op_type, inputs, outputs, name=name, domain=self.domain, attributes=attributes)
+        node = edit.add_node(self.op_type, inputs, outputs, name=name, domain=self._domain, attributes=attributes)
         retype(edit, node)
 
     def _cut(self, edit: Edit) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 from onnx import AttributeProto, NodeProto, TensorProto, helper
 
 from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.attributes import fits_type
 from graftwerk.backend.graph.constants import constant_value, is_constant_node, stored
 from graftwerk.backend.graph.convex import breaking_path, shown
 from graftwerk.backend.graph.edit import Edit
@@ -21,9 +22,14 @@ from graftwerk.backend.graph.standin import DOMAIN, INITIALIZER, KEY, drop_unuse
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 from graftwerk.backend.quantize.insertion import prune
+from graftwerk.backend.quantize.pairs import DEQUANTIZE, QUANTIZE
 
 #: Constants up to this many elements (shapes, axes, epsilons) go into the stand-in; larger ones become inputs.
 SMALL = 16
+
+#: Operators that are known by their name alone: ONNX Runtime 1.31 takes a Constant of any domain for a weight, and its
+#: optimizers crash on the arithmetic ones; Q/DQ pairs are found by theirs.
+MISTAKEN = frozenset({"Constant", "Add", "Sub", "Mul", "Div", "Gather", QUANTIZE, DEQUANTIZE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,9 @@ class ReplaceWithPlugin(Operation):
     def blocked(self, graph: Graph) -> Reason | None:
         if not self.op_type.isidentifier():
             return Reason(f"{self.op_type!r} can't be an operator type", "A name of letters, digits and _")
+        if self.op_type in MISTAKEN:
+            hint = "Give the plugin a name of its own"
+            return Reason(f"Tools take any {self.op_type} for the standard operator, whatever its domain", hint)
         if self.domain in ("", "ai.onnx", DOMAIN) or self.domain.startswith("ai.onnx."):
             return Reason(f"A plugin can't be in the domain {self.domain!r}", "trt.plugins is there for plugins")
         if self.name in graph.names:
@@ -116,6 +125,8 @@ def _attributes(plugin: ReplaceWithPlugin) -> list[AttributeProto]:
     """Raises ValueError for what can't be an attribute."""
     made = []
     for key, value in plugin.attributes.items():
+        if not key:
+            raise ValueError("An attribute needs a name")
         if key in ("plugin_version", "plugin_namespace"):
             raise ValueError(f"{key} has a field of its own")
         values = value if isinstance(value, list | tuple) else [value]
@@ -124,6 +135,9 @@ def _attributes(plugin: ReplaceWithPlugin) -> list[AttributeProto]:
         if not values or None in found or (len(found) > 1 and found != {int, float}):
             raise ValueError(f"Attribute {key} is {value!r}; fields are numbers, texts and lists of one kind")
         one = float if float in found else str if str in found else int
+        kind = {int: AttributeProto.INT, float: AttributeProto.FLOAT, str: AttributeProto.STRING}[one]
+        if not all(fits_type(item, kind) for item in values):
+            raise ValueError(f"Attribute {key} holds a number that is too large")
         numbers = [one(item) for item in values]
         made.append(helper.make_attribute(key, numbers if isinstance(value, list | tuple) else numbers[0]))
     made.append(helper.make_attribute("plugin_version", plugin.plugin_version))

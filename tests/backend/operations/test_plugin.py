@@ -8,6 +8,7 @@ import pytest
 from onnx import helper
 
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.constants import constant
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load, save
@@ -16,6 +17,7 @@ from graftwerk.backend.graph.scopes import scope_of
 from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.standin import DOMAIN, deployable, plugin_nodes, stand_in, with_stand_ins
 from graftwerk.backend.graph.types import TensorType
+from graftwerk.backend.operations.delete import is_constant
 from tests.backend.operations.qdq_models import checked, do, floats, ops, parse, run, why
 
 GELU = """g (float[N,4] x) => (float[N,4] y) {
@@ -130,6 +132,12 @@ def test_a_set_that_is_not_convex_is_refused_with_the_path() -> None:
         ({"domain": DOMAIN}, "can't be in the domain"),
         ({"attributes": {"a": {"b": 1}}}, "Attribute a is"),
         ({"attributes": {"a": []}}, "Attribute a is"),
+        ({"attributes": {"a": 1 << 70}}, "too large"),
+        ({"attributes": {"a": [1.5, 10**400]}}, "too large"),
+        ({"attributes": {"a": 1e300}}, "too large"),
+        ({"attributes": {"": 1}}, "needs a name"),
+        ({"op_type": "Constant"}, "Tools take any Constant"),
+        ({"op_type": "DequantizeLinear"}, "Tools take any DequantizeLinear"),
         ({"attributes": {"plugin_version": "2"}}, "field of its own"),
         ({"nodes": ["o"]}, "Select nodes that compute"),
         ({"nodes": ["nothing"]}, "There is no such node"),
@@ -138,6 +146,15 @@ def test_a_set_that_is_not_convex_is_refused_with_the_path() -> None:
 def test_what_can_not_be_a_plugin_says_why(parameters: dict[str, object], expected: str) -> None:
     graph = parse(GELU, weights=WEIGHTS)
     assert expected in why(graph, "plugin.replace", **{"nodes": PART, "op_type": "Gelu", **parameters})
+
+
+def test_a_constant_of_another_domain_is_no_constant() -> None:
+    text = """g (float[4] x) => (float[4] y) { c = other.Constant(x) t = Add(x, c) y = Relu(t) }"""
+    graph = parse(text, extra=', "other" : 1')
+    assert constant(graph, "c") is None
+    assert not is_constant(graph, "c")
+    after = do(graph, "node.delete", nodes=["t"], through="x")
+    assert ops(after) == ["Constant", "Relu"]
 
 
 def test_names_that_are_taken() -> None:

@@ -131,12 +131,22 @@ def test_insert_makes_types_wrong_only_where_they_change() -> None:
         ({"op_type": "Abs", "name": "Add_2"}, "called 'Add_2' already"),
         ({"op_type": "Gelu"}, "Opset 17 has no operator 'Gelu'"),
         ({"op_type": ""}, "missing"),
+        ({"op_type": "Relo", "domain": "ai.onnx"}, "no operator 'Relo' | Did you mean Relu"),
+        ({"op_type": "P", "domain": "own", "attributes": {"": 1}}, "needs a name"),
+        ({"op_type": "P", "domain": "graftwerk.standin"}, "Choose another domain"),
     ],
 )
 def test_insert_says_why_not(values: dict[str, Any], said: str) -> None:
     reason = why_blocked(InsertNode(tensor="a", **values), models.residual())  # type: ignore[arg-type]
     assert reason is not None
     assert said in f"{reason.text} | {reason.hint}"
+
+
+def test_insert_knows_both_names_of_the_standard_domain() -> None:
+    graph = models.residual()
+    after = do(graph, "node.insert", tensor="a", op_type="Abs", domain="ai.onnx")
+    assert {node.domain for node in after.nodes.values()} == {""}
+    assert after.model == graph.model
 
 
 def test_insert_of_what_depends_on_the_consumer_is_a_cycle() -> None:
