@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from graftwerk.backend.fault import Fault, Reason
@@ -68,16 +68,18 @@ class OperationForm(QWidget):
         self.checked.emit(reason)
         return reason
 
-    def focus_first(self) -> None:
-        """Puts the cursor where the user has to type: the first empty required parameter, else the first to choose."""
+    def focus_first(self) -> bool:
+        """Puts the cursor where the user has to type: the first empty required parameter, else the first of one line,
+        where Enter applies. False where there is none: what to work on was chosen before."""
         missing = [e for e in self.editors.values() if e.parameter.required and _empty(e)]
-        filled = [e for e in self.editors.values() if not (e.parameter.required and e.parameter.kind in _NAMES)]
-        for editor in (*missing, *filled, *self.editors.values()):
-            editor.setFocus()
-            return
+        typed = [e for e in self.editors.values() if e.parameter.kind in _TYPED]
+        for editor in (*missing, *typed):
+            editor.setFocus(Qt.FocusReason.TabFocusReason)  # selects what is in it
+            return True
+        return False
 
 
-_NAMES = ("node", "nodes", "tensor", "tensors")
+_TYPED = ("text", "number", "integer")
 
 
 def _empty(editor: Editor) -> bool:
@@ -112,6 +114,8 @@ class OperationDialog(QDialog):
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setAutoDefault(False)
         self.cancel_button.clicked.connect(self.reject)
+        for keys in ("Ctrl+Return", "Ctrl+Enter"):  # also where Enter alone begins a new line
+            QShortcut(QKeySequence(keys), self, self._apply)
         self._lay_out(info.title, info.doc)
         self.form.check()
 
@@ -147,7 +151,8 @@ class OperationDialog(QDialog):
         super().showEvent(event)
         wanted = self.height() - self._scroll_height() + self._inside.heightForWidth(self.width())
         self.resize(self.width(), min(max(wanted, 240), int(self.screen().availableGeometry().height() * 0.85)))
-        self.form.focus_first()
+        if not self.form.focus_first():
+            self.apply_button.setFocus()
 
     def _scroll_height(self) -> int:
         viewport = self._inside.parentWidget()
@@ -155,8 +160,10 @@ class OperationDialog(QDialog):
 
     def _on_checked(self, reason: Reason | None) -> None:
         self.apply_button.setEnabled(reason is None)
-        self.reason.setText("" if reason is None else "\n".join(filter(None, [reason.text, reason.hint])))
-        self.apply_button.setToolTip("" if reason is None else reason.text)
+        text = "" if reason is None else "\n".join(filter(None, [reason.text, reason.hint]))
+        self.reason.setText(text)
+        self.reason.setToolTip(text)
+        self.apply_button.setToolTip(text or "Ctrl+Enter")
 
     def _apply(self) -> None:
         if self.form.check() is None:

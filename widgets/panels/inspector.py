@@ -7,7 +7,7 @@ from typing import Any
 
 from onnx import AttributeProto
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QStackedLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QToolButton, QVBoxLayout, QWidget
 
 from graftwerk.backend.engines.report import Profile, Report
 from graftwerk.backend.fault import Fault
@@ -22,7 +22,7 @@ from graftwerk.widgets.icons import theme_icon
 from graftwerk.widgets.panels.compiled_rows import Compiled, Timed
 from graftwerk.widgets.panels.inspector_page import Page, Row
 from graftwerk.widgets.panels.inspector_rows import page
-from graftwerk.widgets.panels.parts import ElidedLabel, Empty, blocked_at, doc_html, mark_invalid, note
+from graftwerk.widgets.panels.parts import ElidedEdit, ElidedLabel, Empty, blocked_at, doc_html, mark_invalid, note
 from graftwerk.widgets.panels.readout import count_text, number_text
 from graftwerk.widgets.panels.rows_view import Line, RowsView
 from graftwerk.widgets.panels.weight_loader import WeightLoader
@@ -55,7 +55,7 @@ class Inspector(QWidget):
         self.about.setCheckable(True)
         self.about.setToolTip("What this operator does")
         self.about.toggled.connect(self._show_doc)
-        self.name = QLineEdit()
+        self.name = ElidedEdit()
         self.name.setFont(mono_font())
         self.name.setStyleSheet(
             "QLineEdit { background: transparent; border-color: transparent; padding-left: 3px; padding-right: 3px; }"
@@ -69,7 +69,9 @@ class Inspector(QWidget):
             text.setContentsMargins(6, 2, 0, 2)
         self.rows = RowsView()
         self.rows.activated_row.connect(self._on_row)
+        self.rows.why_not = self._why_not
         self.rows.edited.connect(self._set_attribute)
+        self.rows.left.connect(lambda: self._say(""))
         self.rows.removal.connect(self._remove_attribute)
         self._lay_out()
         self.set_theme(LIGHT)
@@ -185,13 +187,16 @@ class Inspector(QWidget):
         self.reason.setVisible(bool(text))
         mark_invalid(self.name, False)
 
-    def _request(self, operation: Operation) -> bool:
+    def _blocked(self, operation: Operation) -> str:
+        """Why an edit can't be done, "" where it can; says so below the name."""
         assert self._graph is not None
         _, blocked = blocked_at(operation, self._graph)
-        if blocked is not None:
-            self._say(". ".join(filter(None, [blocked.text, blocked.hint])))
+        self._say(". ".join(filter(None, [blocked.text, blocked.hint])) if blocked is not None else "")
+        return self.reason.text()
+
+    def _request(self, operation: Operation) -> bool:
+        if self._blocked(operation):
             return False
-        self._say("")
         self.operation_requested.emit(operation)
         return True
 
@@ -211,11 +216,20 @@ class Inspector(QWidget):
         assert self._graph is not None
         return self._graph, self._selection.nodes[0]
 
-    def _set_attribute(self, name: str, text: str) -> None:
+    def _attribute(self, name: str, text: str) -> SetAttribute | None:
+        """What was typed for an attribute; None where the node has gone meanwhile, or the attribute."""
         graph, node = self._node()
         attribute = find_attribute(graph.nodes[node], name)
-        if attribute is not None:
-            self._request(SetAttribute(graph.ref(node), name, typed_value(attribute, text)))
+        return SetAttribute(graph.ref(node), name, typed_value(attribute, text)) if attribute is not None else None
+
+    def _why_not(self, name: str, text: str) -> str:
+        operation = self._attribute(name, text) if len(self._selection.nodes) == 1 else None
+        return self._blocked(operation) if operation is not None else ""
+
+    def _set_attribute(self, name: str, text: str) -> None:
+        operation = self._attribute(name, text)
+        if operation is not None:
+            self._request(operation)
 
     def _remove_attribute(self, name: str) -> None:
         graph, node = self._node()

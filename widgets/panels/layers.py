@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from onnx import GraphProto
 from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
 from PySide6.QtGui import QColor, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
@@ -32,7 +33,7 @@ from graftwerk.backend.graph.graph import Graph
 from graftwerk.widgets.panels.frame import DetailLabel, empty_state, swatch
 from graftwerk.widgets.panels.layer_model import NODES, NUMBER, TIME, TITLES, LayerModel
 from graftwerk.widgets.panels.parts import ElidedLabel, clear, set_role
-from graftwerk.widgets.panels.readout import layer_times, report_lines
+from graftwerk.widgets.panels.readout import count_text, layer_times, number_text, report_lines
 from graftwerk.widgets.theme import PRECISION_COLORS, Theme, precision_color
 
 NOTHING = "No engine yet. Build one (F5), or switch the live preview on (F7), to see its layers."
@@ -50,18 +51,21 @@ class LayerTable(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._report: Report | None = None
+        self._model: GraphProto | None = None
         self._chips: dict[str, QToolButton] = {}
         self.model = LayerModel()
         self.header = DetailLabel()
         self.message = ElidedLabel()
         self.filter = QLineEdit()
         self.count = QLabel()
+        self.all_layers = QPushButton("Clear filter")
         self.export = QPushButton("Export CSV…")
         self.table = QTableView()
         self._chip_row = QHBoxLayout()
         self._set_up_table()
         self._lay_out()
         self.filter.textChanged.connect(self._apply_filter)
+        self.all_layers.clicked.connect(self.clear_filter)
         self.export.clicked.connect(self._ask_where)
         self.model.modelAboutToBeReset.connect(self._remember)
         self.model.modelReset.connect(self._recall)
@@ -102,6 +106,7 @@ class LayerTable(QWidget):
         self.filter.setMinimumWidth(120)
         self.filter.setMaximumWidth(320)
         self.count.setProperty("role", "muted")
+        self.all_layers.setFlat(True)
         self._chip_row.setSpacing(2)
         tools = QHBoxLayout()
         tools.setContentsMargins(8, 0, 8, 6)
@@ -110,6 +115,7 @@ class LayerTable(QWidget):
         tools.addLayout(self._chip_row)
         tools.addStretch()
         tools.addWidget(self.count)
+        tools.addWidget(self.all_layers)
         tools.addWidget(self.export)
         page = QWidget()
         column = QVBoxLayout(page)
@@ -145,8 +151,10 @@ class LayerTable(QWidget):
 
         `stale`: it is of another revision of the graph than the one that is shown.
         """
-        del graph  # a report names its nodes itself
         names = self.selected()
+        if graph is not None and self._model is not graph.skeleton:  # which all revisions of a model share
+            self._model = graph.skeleton
+            self.clear_filter()
         self._report = report
         times = layer_times(report, profile) if report is not None else {}
         self._chosen = []
@@ -177,7 +185,7 @@ class LayerTable(QWidget):
         order = {name: at for at, name in enumerate(PRECISION_COLORS)}
         for name in sorted(counts, key=lambda name: (not name, order.get(name, len(order)), name)):
             chip = QToolButton()
-            chip.setText(f"{name or 'none'} {counts[name]}")
+            chip.setText(f"{name or 'no arithmetic'} {counts[name]}")
             chip.setToolTip(f"Show the layers that compute in {name}" if name else "Show the layers that don't compute")
             chip.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             chip.setIcon(swatch(precision_color(name)))
@@ -195,7 +203,14 @@ class LayerTable(QWidget):
     def _apply_filter(self) -> None:
         self.model.set_filter(self.filter.text(), [name for name, chip in self._chips.items() if chip.isChecked()])
         shown, total = len(self.model.shown), len(self.model.layers)
-        self.count.setText(f"{shown} of {total}" if shown != total else "")
+        self.count.setText(f"{number_text(shown)} of {count_text(total, 'layer')}" if shown != total else "")
+        self.all_layers.setVisible(shown != total)
+
+    def clear_filter(self) -> None:
+        """Shows all layers again."""
+        self.filter.clear()
+        for chip in self._chips.values():
+            chip.setChecked(False)
 
     # Selection
 

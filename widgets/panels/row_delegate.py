@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QHelpEvent, QPainter, QPen
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QHelpEvent, QKeyEvent, QPainter, QPen
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QLineEdit,
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from graftwerk.backend.graph.statistics import Statistics
 from graftwerk.widgets.panels.inspector_page import Row
+from graftwerk.widgets.panels.parts import mark_invalid
 from graftwerk.widgets.theme import LIGHT, PRECISION_COLORS, Theme, mono_font, precision_color
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _PAD, _GAP, _CHIP, _BARS = 14, 12, 9, 64
 #: Share of the width that a key may take from a long value.
 _KEY = 0.45
 _TIP = 2000
+_TAKING = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
 _SELECTED = QStyle.StateFlag.State_Selected
 _HOVER = QStyle.StateFlag.State_MouseOver
 
@@ -42,6 +44,7 @@ class RowDelegate(QStyledItemDelegate):
         self.view = view
         self.theme: Theme = LIGHT
         self._mono = mono_font()
+        self._editor: QLineEdit | None = None
 
     def _bold(self) -> QFont:
         font = QFont(self.view.font())
@@ -117,7 +120,7 @@ class RowDelegate(QStyledItemDelegate):
         middle = Qt.AlignmentFlag.AlignVCenter
         painter.setFont(self.view.font())
         painter.setPen(QColor(theme.muted))
-        shown = painter.fontMetrics().elidedText(row.key, Qt.TextElideMode.ElideRight, left.width())
+        shown = painter.fontMetrics().elidedText(row.key, Qt.TextElideMode.ElideMiddle, left.width())
         painter.drawText(left, middle | Qt.AlignmentFlag.AlignLeft, shown)
         painter.setFont(self._mono)
         painter.setPen(QColor(theme.warning if row.tone == "warning" else theme.link if hover else theme.text))
@@ -167,8 +170,9 @@ class RowDelegate(QStyledItemDelegate):
         line = index.data(LINE) if index.isValid() else None
         if event.type() != QEvent.Type.ToolTip or not isinstance(line, Row):
             return False
-        _, right = self._columns(option.rect, line)
-        cut = QFontMetrics(self._mono).horizontalAdvance(line.value) > right.width()
+        left, right = self._columns(option.rect, line)
+        cut = QFontMetrics(self._mono).horizontalAdvance(line.value) > right.width() - self._chip_width(line)
+        cut |= QFontMetrics(self.view.font()).horizontalAdvance(line.key) > left.width()
         parts = [f"{line.key}: {line.value}" if cut else "", line.tip]
         text = "\n".join(dict.fromkeys(filter(None, parts)))
         shown = html.escape(text if len(text) < _TIP else text[:_TIP] + " …")
@@ -180,7 +184,38 @@ class RowDelegate(QStyledItemDelegate):
         editor.setFont(self._mono)
         editor.setAlignment(Qt.AlignmentFlag.AlignRight)
         editor.setStyleSheet("QLineEdit { padding: 0 5px; border-radius: 4px; min-height: 0; }")
+        editor.textEdited.connect(lambda: self._mark(editor, ""))
+        self._editor = editor
         return editor
+
+    @property
+    def open_editor(self) -> QLineEdit | None:
+        return self._editor
+
+    def destroyEditor(self, editor: QWidget, index: Index) -> None:
+        if editor is self._editor:
+            self._editor = None
+        super().destroyEditor(editor, index)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keeps the editor and what is in it where that can't be taken; Escape gives it up."""
+        if isinstance(watched, QLineEdit) and watched is self._editor:
+            enter = isinstance(event, QKeyEvent) and event.key() in _TAKING and event.type() == QEvent.Type.KeyPress
+            if (enter or event.type() == QEvent.Type.FocusOut) and not self._acceptable(watched):
+                return enter
+        return super().eventFilter(watched, event)
+
+    def _acceptable(self, editor: QLineEdit) -> bool:
+        text = editor.text().strip()
+        same = text == editor.property("before")
+        reason = "" if same else self.view.why_not(editor.property("attribute"), text)
+        self._mark(editor, reason)
+        return not reason
+
+    @staticmethod
+    def _mark(editor: QLineEdit, reason: str) -> None:
+        mark_invalid(editor, bool(reason))
+        editor.setToolTip(reason)
 
     def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: Index) -> None:
         line = index.data(LINE)
@@ -191,7 +226,12 @@ class RowDelegate(QStyledItemDelegate):
 
     def setEditorData(self, editor: QWidget, index: Index) -> None:
         assert isinstance(editor, QLineEdit)
-        editor.setText(index.data(LINE).value)
+        row = index.data(LINE)
+        if editor.property("invalid"):
+            return  # the lines around it changed; it keeps what is typed
+        editor.setProperty("attribute", row.attribute)
+        editor.setProperty("before", row.value)
+        editor.setText(row.value)
         editor.selectAll()
 
     def setModelData(self, editor: QWidget, model: object, index: Index) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
@@ -15,7 +15,7 @@ from PySide6.QtGui import (
     QMouseEvent,
     QResizeEvent,
 )  # fmt: skip
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QMenu, QWidget
+from PySide6.QtWidgets import QAbstractItemDelegate, QAbstractItemView, QFrame, QListView, QMenu, QWidget
 
 from graftwerk.backend.graph.statistics import Statistics
 from graftwerk.widgets.panels.inspector_page import Row
@@ -33,10 +33,14 @@ class RowsView(QListView):
 
     activated_row = Signal(object)
     edited = Signal(str, str)
+    #: an editor was closed, with or without an edit
+    left = Signal()
     removal = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        #: why an attribute can't have the typed text, "" where it can; its editor stays open until then
+        self.why_not: Callable[[str, str], str] = lambda attribute, text: ""
         self.lines = _Lines(self)
         self.rows_delegate = RowDelegate(self)
         self.setModel(self.lines)
@@ -80,9 +84,24 @@ class RowsView(QListView):
     def _on_click(self, index: QModelIndex) -> None:
         line = self.line(index)
         if isinstance(line, Row) and line.attribute:
-            self.edit(index)
+            self._edit(index)
         elif isinstance(line, Row) and line.target is not None:
             self.activated_row.emit(line)
+
+    def _edit(self, index: QModelIndex) -> None:
+        """Opens an editor, unless another stands open with what can't be taken: that goes first."""
+        editor = self.rows_delegate.open_editor
+        if editor is not None:
+            editor.setFocus()
+        else:
+            self.edit(index)
+
+    def closeEditor(self, editor: QWidget, hint: QAbstractItemDelegate.EndEditHint) -> None:
+        """Also called when another row becomes the current one: what can't be taken stays even then."""
+        if editor.property("invalid") and hint != QAbstractItemDelegate.EndEditHint.RevertModelCache:
+            return
+        super().closeEditor(editor, hint)
+        self.left.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
@@ -119,7 +138,7 @@ class RowsView(QListView):
         if line.target is not None:
             menu.addAction("Select", lambda: self.activated_row.emit(line))
         if line.attribute:
-            menu.addAction("Edit", lambda: self.edit(self.lines.index(place)))
+            menu.addAction("Edit", lambda: self._edit(self.lines.index(place)))
             menu.addAction("Remove attribute", lambda: self.removal.emit(line.attribute))
         menu.popup(event.globalPos())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QListWidget
+from PySide6.QtWidgets import QLineEdit, QListWidget
 from pytestqt.qtbot import QtBot
 
 import graftwerk.backend.operations.all  # noqa: F401
@@ -17,7 +17,7 @@ from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
 from graftwerk.backend.operations.attributes import SetAttribute
 from graftwerk.backend.operations.delete import DeleteNodes
-from graftwerk.backend.operations.qdq_insert import InsertQdq
+from graftwerk.backend.operations.qdq_insert import InsertQdq, InsertQdqLayer
 from graftwerk.backend.operations.registry import Operation, Selection, operations
 from graftwerk.backend.operations.rename import RenameNode
 from graftwerk.widgets.panels.form import OperationDialog, OperationForm
@@ -63,6 +63,38 @@ def test_a_dialog_says_why_and_applies_once_it_can(digits: Graph, qtbot: QtBot) 
     with qtbot.waitSignal(dialog.accepted_operation) as emitted:
         dialog.apply_button.click()
     assert emitted.args == [RenameNode(NodeRef(old), "fresh")]
+
+
+def shown(operation: Operation, graph: Graph, qtbot: QtBot) -> OperationDialog:
+    dialog = OperationDialog(operation, graph)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.waitExposed(dialog)
+    qtbot.waitUntil(dialog.isActiveWindow)
+    return dialog
+
+
+def test_enter_applies_where_all_is_filled(digits: Graph, qtbot: QtBot) -> None:
+    conv = next(digits.ref(node) for node, record in digits.nodes.items() if record.op_type == "Conv")
+    dialog = shown(InsertQdqLayer(conv), digits, qtbot)
+    assert dialog.focusWidget() is dialog.apply_button, "not the scales, which are optional and of many lines"
+    with qtbot.waitSignal(dialog.accepted_operation) as emitted:
+        QTest.keyClick(dialog.focusWidget(), Qt.Key.Key_Return)
+    assert emitted.args == [InsertQdqLayer(conv)]
+    dialog = shown(InsertQdqLayer(conv), digits, qtbot)
+    with qtbot.waitSignal(dialog.accepted_operation):
+        QTest.keyClick(dialog.form.editors["scales"].input, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+
+
+def test_the_cursor_stands_in_the_first_line_to_type(digits: Graph, qtbot: QtBot) -> None:
+    old = digits.ref(next(iter(digits.nodes)))
+    dialog = shown(RenameNode(old, old), digits, qtbot)
+    line = dialog.form.editors["name"].input
+    assert dialog.focusWidget() is line
+    assert isinstance(line, QLineEdit)
+    assert line.selectedText() == old
+    dialog = shown(InsertQdq(TensorName(digits.inputs[0].name)), digits, qtbot)
+    assert dialog.focusWidget() is dialog.form.editors["scale"].input
 
 
 def test_what_cannot_be_read_is_marked_where_it_stands(digits: Graph, qtbot: QtBot) -> None:

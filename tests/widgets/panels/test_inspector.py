@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -279,6 +280,57 @@ def test_an_attribute_is_edited_in_place(inspector: Inspector, digits: Graph, qt
         inspector.rows.removal.emit("dilations")
     assert asked.args == [RemoveAttribute(digits.ref(conv), "dilations")]
     assert not inspector.reason.isVisible()
+
+
+def editor_of(inspector: Inspector) -> QLineEdit | None:
+    return inspector.rows.rows_delegate.open_editor
+
+
+def test_what_an_attribute_can_not_have_stays_in_its_editor(
+    inspector: Inspector, digits: Graph, qtbot: QtBot, qtlog: Any
+) -> None:
+    conv = first(digits, "Conv")
+    inspector.inspect(digits, Selection((conv,)), None, None)
+    click(inspector, lambda row: row.key == "group")
+    editor = editor_of(inspector)
+    assert editor is not None
+    with qtbot.assertNotEmitted(inspector.operation_requested):
+        editor.setText("many")
+        QTest.keyClick(editor, Qt.Key.Key_Return)
+        click(inspector, lambda row: row.key == "dilations")
+    assert editor_of(inspector) is editor
+    assert (editor.text(), editor.property("invalid"), editor.isVisible()) == ("many", True, True)
+    assert "integer" in inspector.reason.text()
+    assert inspector.reason.isVisible()
+    editor.selectAll()
+    QTest.keyClicks(editor, "2")
+    assert not editor.property("invalid")
+    with qtbot.waitSignal(inspector.operation_requested) as asked:
+        QTest.keyClick(editor, Qt.Key.Key_Return)
+    assert asked.args == [SetAttribute(digits.ref(conv), "group", 2)]
+    qtbot.waitUntil(lambda: editor_of(inspector) is None)
+    click(inspector, lambda row: row.key == "group")
+    again = editor_of(inspector)
+    assert again is not None
+    again.setText("many")
+    QTest.keyClick(again, Qt.Key.Key_Return)
+    QTest.keyClick(again, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: editor_of(inspector) is None)
+    assert not inspector.reason.isVisible()
+    assert not any("editing failed" in record.message for record in qtlog.records)
+
+
+def test_a_long_name_is_cut_in_its_middle(inspector: Inspector, digits: Graph, qtbot: QtBot) -> None:
+    """Two names that differ at their ends only look different."""
+    node = first(digits, "Conv")
+    pictures = []
+    for end in ("query", "value"):
+        named = apply(RenameNode(digits.ref(node), "/model/encoder/layers.0/attention/self/projections/" + end), digits)
+        inspector.inspect(named, Selection((node,)), None, None)
+        inspector.rows.setFocus()
+        pictures.append(inspector.name.grab().toImage())
+        assert inspector.name.toolTip() == named.ref(node)
+    assert pictures[0] != pictures[1]
 
 
 def test_names_are_edited_in_place(inspector: Inspector, digits: Graph, qtbot: QtBot) -> None:

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
 from graftwerk.backend.engines.report import Layer, LayerTensor, NodeOutcome, NodeTime, Profile, Report
+from graftwerk.backend.graph.files import load
 from graftwerk.widgets.panels.layer_model import (
     INPUTS,
     KIND,
@@ -99,7 +100,7 @@ def test_filtering_by_words_and_precisions(table: LayerTable) -> None:
     assert column(table, NAME) == ["conv 10", "conv 9", "requantize"]
     QTest.mouseClick(table.chips["INT8"], Qt.MouseButton.LeftButton)
     assert column(table, NAME) == ["conv 10", "conv 9"]
-    assert table.count.text() == "2 of 4"
+    assert table.count.text() == "2 of 4 layers"
     table.filter.clear()
     QTest.mouseClick(table.chips[""], Qt.MouseButton.LeftButton)
     assert column(table, NAME) == ["conv 10", "conv 9", "copy"]
@@ -195,6 +196,25 @@ def test_stand_ins_are_named(table: LayerTable) -> None:
     table.set_report(replace(REPORT, stand_ins=("/nms", "/grid")), None, None)
     assert table.message.isVisible()
     assert table.message.text() == "compiled as original subgraph: /nms, /grid"
+
+
+def test_a_filter_can_be_cleared_and_goes_with_its_model(table: LayerTable, models: Path) -> None:
+    assert not table.all_layers.isVisible()
+    digits, encoder = load(models / "digits.onnx"), load(models / "encoder.onnx")
+    table.set_report(REPORT, digits, None)
+    table.filter.setText("nothing of this kind")
+    assert table.count.text() == f"0 of {len(REPORT.layers)} layers"
+    table.all_layers.click()
+    assert table.model.rowCount() == len(REPORT.layers)
+    assert not table.all_layers.isVisible()
+    table.filter.setText("conv")
+    table.chips["INT8"].setChecked(True)
+    table.set_report(REPORT, digits, None, stale=True)
+    assert table.filter.text() == "conv", "another report of the same model"
+    assert "of an earlier revision" in table.header.text()
+    table.set_report(REPORT, encoder, None)
+    assert table.model.rowCount() == len(REPORT.layers)
+    assert not any(chip.isChecked() for chip in table.chips.values())
 
 
 def test_without_a_report_it_says_what_to_do(table: LayerTable) -> None:
