@@ -9,6 +9,7 @@ from graftwerk.backend.graph.layout_elements import Elements
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 #: Gaps with more segments than this count their crossings by merging.
 WIDE = 256
@@ -16,15 +17,22 @@ WIDE = 256
 LARGEST_EXCHANGE = 4096
 
 
-def crossings(elements: Elements, order: Ints) -> Ints:
-    """Crossings between each layer and the next, (layers,), of straight segments between ports."""
+def crossings(elements: Elements, order: Ints, gaps: Bools | None = None) -> Ints:
+    """Crossings between each layer and the next, (layers,), of straight segments between ports.
+
+    Those in `gaps`, (layers,), alone, if given; 0 elsewhere.
+    """
     position = np.empty(len(order))
     position[order] = np.arange(len(order))  # slots, so positions never repeat over layers
-    above = position[elements.upper] + 0.9 * elements.upper_port
-    below = position[elements.lower] + 0.9 * elements.lower_port
+    segments = np.arange(len(elements.upper))
+    if gaps is not None:
+        segments = np.flatnonzero(gaps[elements.layer[elements.upper]])
+    upper, lower = elements.upper[segments], elements.lower[segments]
+    above = position[upper] + 0.9 * elements.upper_port[segments]
+    below = position[lower] + 0.9 * elements.lower_port[segments]
     by_above = np.lexsort((below, above))
     below = below[by_above]
-    layer = elements.layer[elements.upper[by_above]]
+    layer = elements.layer[upper[by_above]]
     found = np.zeros(len(elements.start) - 1, np.int64)
     size = np.bincount(layer, minlength=len(found))
     first = np.cumsum(size) - size
@@ -51,17 +59,20 @@ def _inversions(values: Floats) -> int:
     return larger + _inversions(left) + _inversions(right)
 
 
-def splice(elements: Elements, order: Ints, other: Ints) -> Ints:
-    """The better parts of two orders: they can be joined at every layer where both are alike."""
+def splice(elements: Elements, order: Ints, count: Ints, other: Ints) -> tuple[Ints, Ints]:
+    """The better parts of two orders, and its crossings; `count` are those of `order`. The two can be joined at every
+    layer where both are alike."""
     layers = len(elements.start) - 1
     differs = np.zeros(layers, np.bool_)
     differs[elements.layer[order[order != other]]] = True
-    gain = crossings(elements, order) - crossings(elements, other)
+    gaps = differs | np.append(differs[1:], False)  # in all others both have the same segments
+    others = np.where(gaps, crossings(elements, other, gaps), count)
     # the gap below layer i belongs to a part; a part ends where a layer is alike in both
     part = np.cumsum(~differs)
-    better = np.bincount(part, weights=gain, minlength=int(part[-1]) + 1) > 0
+    better = np.bincount(part, weights=count - others, minlength=int(part[-1]) + 1) > 0
     # a layer that differs has the number of the alike layer above it, and so do the gaps from there down to the next
-    return np.where(better[part][elements.layer[order]], other, order)
+    joined = better[part]
+    return np.where(joined[elements.layer[order]], other, order), np.where(joined, others, count)
 
 
 class Exchanges:

@@ -134,7 +134,10 @@ def sweep(position: Floats, steps: list[_Step], lean: float) -> None:
 def arrange(layers: Layers, elements: Elements) -> Ints:
     """The elements by slot: layer by layer, from left to right."""
     best = order = first_order(layers, elements)
-    if not len(elements.upper) or not crossings(elements, best).any():
+    if not len(elements.upper):
+        return best
+    count = crossings(elements, best)
+    if not count.any():
         return best
     slot_rank = (np.arange(len(order)) - elements.start[elements.layer[order]]).astype(np.float64)
     position = np.empty(len(order))
@@ -148,8 +151,8 @@ def arrange(layers: Layers, elements: Elements) -> Ints:
             sweep(position, down, lean)
             order = np.lexsort((position, elements.layer))
             exchanges.run(order, EXCHANGES)
-            best = splice(elements, best, order)
+            best, count = splice(elements, best, count, order)
         order = best.copy()
         exchanges.run(order, EXCHANGES, shaken=3)
-        best = splice(elements, best, order)
+        best, count = splice(elements, best, count, order)
     return best

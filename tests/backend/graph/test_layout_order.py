@@ -70,7 +70,8 @@ def test_splicing_and_exchanging_only_remove_crossings(case: tuple[int, int, int
     _, elements, random = layered(*case)
     one, two = shuffled(elements, random), shuffled(elements, random)
     counts = [int(crossings(elements, order).sum()) for order in (one, two)]
-    joined = splice(elements, one, two)
+    joined, found = splice(elements, one, crossings(elements, one), two)
+    assert np.array_equal(found, crossings(elements, joined))
     assert np.array_equal(elements.layer[joined], elements.layer[one])
     assert len(np.unique(joined)) == len(joined)
     assert int(crossings(elements, joined).sum()) <= min(counts)
