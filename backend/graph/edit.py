@@ -41,6 +41,7 @@ class Edit:
         self._model: ModelProto | None = None
         self._next = graph.next_id
         self._touched: set[NodeId] = set()
+        self._behind: dict[NodeId, NodeId] = {}
         self._incomplete = graph.incomplete
 
     # Reading
@@ -130,8 +131,8 @@ class Edit:
             record.metadata_props.add(key=key, value=value)
         return self.add_record(record)
 
-    def add_record(self, record: NodeProto) -> NodeId:
-        """Adds a record that the caller made and will not change."""
+    def add_record(self, record: NodeProto, behind: NodeId | None = None) -> NodeId:
+        """Adds a record that the caller made and will not change; it stands `behind` a node, where that is possible."""
         for output in record.output:
             if output and output not in self._index.producers and self.defines(output):
                 raise Fault("The tensor exists already", output, "Choose another name")
@@ -140,6 +141,8 @@ class Edit:
         self._index.add(node, record)
         self.nodes[node] = record
         self._touched.add(node)
+        if behind is not None:
+            self._behind[node] = behind
         return node
 
     def replace_node(
@@ -284,6 +287,12 @@ class Edit:
         if self.opset(domain) is None:
             self.model.opset_import.add(domain=domain, version=version)
 
+    def drop_opset(self, domain: str) -> None:
+        """Removes the import of an operator set."""
+        kept = [entry for entry in self.model.opset_import if entry.domain != domain]
+        self.model.ClearField("opset_import")
+        self.model.opset_import.extend(kept)
+
     def require_ir(self, version: int) -> None:
         """Raises the model's IR version to at least this one."""
         if self.header.ir_version < version:
@@ -299,7 +308,7 @@ class Edit:
         self._check_tensors()
         known = self._types if self._types is not None else base.types
         return replace(
-            base, nodes=in_order(self.nodes, self._index, self._touched, base.next_id),
+            base, nodes=in_order(self.nodes, self._index, self._touched, base.next_id, self._behind),
             inputs=self.inputs, outputs=self.outputs,
             initializers=self.initializers, value_infos=self.value_infos, functions=tuple(self.functions),
             model=self.header, producers=self._index.producers, users=self._index.users,

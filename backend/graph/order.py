@@ -11,13 +11,14 @@ from graftwerk.backend.graph.index import Index, topological
 
 
 def in_order(
-    nodes: dict[NodeId, NodeProto], index: Index, touched: Collection[NodeId], first_new: NodeId
-) -> dict[NodeId, NodeProto]:
+    nodes: dict[NodeId, NodeProto], index: Index, touched: Collection[NodeId], first_new: NodeId,
+    behind: Mapping[NodeId, NodeId],
+) -> dict[NodeId, NodeProto]:  # fmt: skip
     """The nodes of an edit in topological order, given that they were in one before it.
 
     Untouched nodes keep their order; a new one (from `first_new` on, last in `nodes`) comes right behind the last of
-    its producers, or right before the first of its consumers where nothing makes what it reads. Raises Fault for a
-    cycle.
+    its producers, and of the node that `behind` names for it; where there is none of them, right before the first of
+    its consumers. Raises Fault for a cycle.
     """
     changed = [node for node in touched if node in nodes]
     if not changed:
@@ -28,6 +29,7 @@ def in_order(
     after: dict[NodeId, int] = {}
     for node in added:
         makers = [made for tensor in reads(nodes[node]) if (made := index.producers.get(tensor)) is not None]
+        makers += [behind[node]] if node in behind else []
         after[node] = max((after.get(made, place.get(made, -1)) for made in makers), default=-1)
     for node in reversed(added):
         if after[node] < 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from onnx import FunctionProto, NodeProto, OperatorSetIdProto, StringStringEntryProto
 
 from graftwerk.backend.fault import Fault
@@ -20,7 +21,30 @@ DOMAIN = "graftwerk.standin"
 KEY = "graftwerk.standin"
 #: Metadata of a Constant node inside a function that was an initializer of the graph.
 INITIALIZER = "graftwerk.initializer"
+#: Metadata of a function: its `Changes`.
+_CHANGES = "graftwerk.changes"
 _OURS = "graftwerk."
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What a plugin changed in the graph besides its nodes, for its subgraph to be put back as it was.
+
+    `declared` are tensors that were declared for it; `imported` says whether its domain was imported for plugins;
+    `behind` names, by first outputs, the node before a node of the subgraph, where that is none of the subgraph.
+    """
+
+    declared: tuple[str, ...] = ()
+    imported: bool = False
+    behind: dict[str, str] = {}
+
+
+def changes_of(function: FunctionProto) -> Changes:
+    """What is recorded with a stand-in; nothing where it is not from here."""
+    found = next((entry.value for entry in function.metadata_props if entry.key == _CHANGES), "{}")
+    try:
+        return msgspec.json.decode(found, type=Changes)
+    except msgspec.DecodeError:
+        return Changes()
 
 
 def stand_in(graph: Graph | Edit, node: NodeProto) -> FunctionProto | None:
@@ -97,9 +121,7 @@ def deployable(graph: Graph) -> Graph:
             edit.replace_record(node, copy)
     edit.functions = [function for function in graph.functions if function.domain != DOMAIN]
     if len(edit.functions) < len(graph.functions):
-        kept = [entry for entry in edit.model.opset_import if entry.domain != DOMAIN]
-        edit.model.ClearField("opset_import")
-        edit.model.opset_import.extend(kept)
+        edit.drop_opset(DOMAIN)
     return edit.commit()
 
 
@@ -108,9 +130,9 @@ def _others(entries: Iterable[StringStringEntryProto]) -> list[StringStringEntry
 
 
 def make_stand_in(
-    edit: Edit, base: str, nodes: Sequence[NodeProto], inputs: Sequence[str], outputs: Sequence[str]
+    edit: Edit, base: str, nodes: Sequence[NodeProto], inputs: Sequence[str], outputs: Sequence[str], changes: Changes
 ) -> str:
-    """Adds a function with these nodes as its body under a name of its own, and returns the name.
+    """Adds a function with these nodes as its body under a name of its own, and returns the name. `changes` go along.
 
     Its inputs and outputs are called as the tensors are; what is declared of the types in between goes along.
     """
@@ -119,12 +141,12 @@ def make_stand_in(
     inner = dict.fromkeys(name for node in nodes for name in node.output if name and name not in outputs)
     infos = [edit.value_infos.pop(name) for name in inner if name in edit.value_infos]
     imports = [OperatorSetIdProto(domain=each.domain, version=each.version) for each in edit.base.model.opset_import]
-    edit.functions.append(
-        FunctionProto(
-            name=f"{base}_{number}", domain=DOMAIN, input=inputs, output=outputs, node=nodes, opset_import=imports,
-            value_info=infos,
-        )
+    function = FunctionProto(
+        name=f"{base}_{number}", domain=DOMAIN, input=inputs, output=outputs, node=nodes, opset_import=imports,
+        value_info=infos,
     )  # fmt: skip
+    function.metadata_props.add(key=_CHANGES, value=msgspec.json.encode(changes).decode())
+    edit.functions.append(function)
     edit.require_opset(DOMAIN, 1)
     return f"{base}_{number}"
 
@@ -136,6 +158,4 @@ def drop_unused(edit: Edit, name: str) -> None:
         return
     edit.functions = [each for each in edit.functions if (each.domain, each.name) != (DOMAIN, name)]
     if all(function.domain != DOMAIN for function in edit.functions):
-        kept = [entry for entry in edit.model.opset_import if entry.domain != DOMAIN]
-        edit.model.ClearField("opset_import")
-        edit.model.opset_import.extend(kept)
+        edit.drop_opset(DOMAIN)

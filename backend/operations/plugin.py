@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,12 +14,22 @@ from graftwerk.backend.graph.attributes import fits_type
 from graftwerk.backend.graph.constants import constant_value, is_constant_node, stored
 from graftwerk.backend.graph.convex import breaking_path, shown
 from graftwerk.backend.graph.edit import Edit
-from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName, reads
+from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName, bodies, reads
 from graftwerk.backend.graph.index import Index, topological
 from graftwerk.backend.graph.records import renamed
 from graftwerk.backend.graph.shapes import infer
-from graftwerk.backend.graph.standin import DOMAIN, INITIALIZER, KEY, drop_unused, make_stand_in, stand_in
+from graftwerk.backend.graph.standin import (
+    DOMAIN,
+    INITIALIZER,
+    KEY,
+    Changes,
+    changes_of,
+    drop_unused,
+    make_stand_in,
+    stand_in,
+)
 from graftwerk.backend.graph.tensors import Initializer
+from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 from graftwerk.backend.quantize.insertion import prune
 from graftwerk.backend.quantize.pairs import DEQUANTIZE, QUANTIZE
@@ -93,12 +103,13 @@ class ReplaceWithPlugin(Operation):
         if isinstance(found, Reason):
             raise found.fault(self.op_type)
         body = [*_bodies_of_constants(graph, found.constants), *(graph.nodes[node] for node in found.nodes)]
-        self._declare_outputs(edit, found.outputs)
+        declared = self._declare_outputs(edit, found.outputs)
+        changes = Changes(declared, _imported_for_plugins(edit, self.domain), _behind(graph, found.nodes))
         for node in found.nodes:
             edit.remove_node(node)
         for tensor in found.constants:
             prune(edit, tensor)
-        name = make_stand_in(edit, self.op_type, body, found.inputs, found.outputs)
+        name = make_stand_in(edit, self.op_type, body, found.inputs, found.outputs, changes)
         edit.require_opset(self.domain, 1)
         edit.add_node(
             self.op_type, found.inputs, found.outputs, domain=self.domain, attributes=_attributes(self),
@@ -106,19 +117,49 @@ class ReplaceWithPlugin(Operation):
         )  # fmt: skip
 
     @staticmethod
-    def _declare_outputs(edit: Edit, outputs: Sequence[str]) -> None:
-        """Writes down the types behind the plugin, which nobody can infer."""
+    def _declare_outputs(edit: Edit, outputs: Sequence[str]) -> tuple[str, ...]:
+        """Writes down the types behind the plugin, which nobody can infer; gives the tensors that were not declared."""
         graph = edit.base
         known = {tensor: graph.type_of(tensor) for tensor in outputs}
         if any(kind is None or not kind.dtype for kind in known.values()):
             inferred = infer(graph, symbolic=False)
             known = {tensor: inferred.get(tensor, kind) for tensor, kind in known.items()}
+        added = []
         for tensor, kind in known.items():
-            if kind is not None and kind.dtype and not graph.is_output(tensor):
+            if kind is None or not kind.dtype or graph.is_output(tensor):
+                continue
+            before = graph.value_infos.get(tensor)
+            if before is None:
+                added.append(tensor)
+            if before is None or TensorType.of(before.type) != kind:
                 edit.declare(kind.value_info(tensor))
+        return tuple(added)
 
     def summary(self) -> str:
         return f"Replace {len(self.nodes)} nodes with plugin {self.op_type}"
+
+
+def _imported_for_plugins(edit: Edit, domain: str) -> bool:
+    """Whether a domain is imported for this plugin, or was for others: it goes with the last of them."""
+    if edit.opset(domain) is None:
+        return True
+    plugins = (record for record in edit.base.nodes.values() if record.domain == domain)
+    functions = (stand_in(edit, record) for record in plugins)
+    return any(function is not None and changes_of(function).imported for function in functions)
+
+
+def _behind(graph: Graph, nodes: Sequence[NodeId]) -> dict[str, str]:
+    """For each run of nodes in the graph's order: its first node and the one before it, by their first outputs."""
+    chosen, found, last = set(nodes), dict[str, str](), None
+    for node in graph.nodes:
+        if node in chosen and last is not None and last not in chosen:
+            found[_output(graph.nodes[node])] = _output(graph.nodes[last])
+        last = node
+    return found
+
+
+def _output(record: NodeProto) -> str:
+    return next((name for name in record.output if name), "")
 
 
 def _attributes(plugin: ReplaceWithPlugin) -> list[AttributeProto]:
@@ -257,28 +298,48 @@ class RestoreSubgraph(Operation):
             raise Fault("No subgraph is kept with this node", self.node)
         edit.remove_node(node)
         names = dict(zip([*function.input, *function.output], [*plugin.input, *plugin.output], strict=True))
+        changes = changes_of(function)
+        for tensor in changes.declared:
+            edit.value_infos.pop(names.get(tensor, ""), None)
+        last: NodeId | None = None
         for record in function.node:
             shared = _shared(edit, record)
             for output in record.output:
                 if output and output not in names:
                     names[output] = output if shared else edit.fresh_tensor(output)
             if not shared:
-                self._put_back(edit, record, names)
+                before = changes.behind.get(_output(record))
+                behind = last if before is None else edit.producer(names.get(before, before))
+                last = self._put_back(edit, record, names, behind) or last
         for info in function.value_info:
             if names.get(info.name) == info.name:
                 edit.declare(info)
         drop_unused(edit, function.name)
+        if changes.imported and plugin.domain not in _domains(edit):
+            edit.drop_opset(plugin.domain)
 
     @staticmethod
-    def _put_back(edit: Edit, record: NodeProto, names: dict[str, str]) -> None:
+    def _put_back(edit: Edit, record: NodeProto, names: dict[str, str], behind: NodeId | None) -> NodeId | None:
+        """Gives the node that a record became; None for a weight."""
         if any(entry.key == INITIALIZER for entry in record.metadata_props):
             edit.set_initializer(Initializer(record.attribute[0].t).renamed(names[record.output[0]]))
-            return
+            return None
         changed = {old: new for old, new in names.items() if old != new}
         copy = renamed(record, changed, outputs=True)
         if copy.name:
             copy.name = edit.fresh_node(copy.name)
-        edit.add_record(copy)
+        return edit.add_record(copy, behind)
+
+
+def _domains(edit: Edit) -> set[str]:
+    """The domains of all nodes, in bodies and functions too."""
+    found: set[str] = set()
+    waiting: list[Iterable[NodeProto]] = [edit.nodes.values(), *(function.node for function in edit.functions)]
+    while waiting:
+        for record in waiting.pop():
+            found.add(record.domain)
+            waiting += [body.node for _, body in bodies(record)]
+    return found | {function.domain for function in edit.functions}
 
 
 def _shared(edit: Edit, record: NodeProto) -> bool:

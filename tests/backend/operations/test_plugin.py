@@ -241,3 +241,45 @@ def test_an_exported_encoder_layer(models: Path, scope: str) -> None:
     for each in (with_stand_ins(graph)[0], after):
         assert np.array_equal(run(each, feeds)[0], run(before, feeds)[0])
     assert {before.nodes[at].name for at in before.nodes} == {after.nodes[at].name for at in after.nodes}
+
+
+def test_replace_and_restore_is_the_identity(models: Path) -> None:
+    for path in models.glob("*.onnx"):
+        before = load(path)
+        before = before.with_types(infer(before))
+        refs = [before.ref(node) for node in list(before.nodes)[4:12]]
+        plugged = do(before, "plugin.replace", nodes=refs, op_type="P")
+        assert plugged.opset("trt.plugins") == 1
+        after = do(plugged, "plugin.restore", node="P")
+        assert after.model == before.model
+        assert list(after.nodes.values()) == list(before.nodes.values())
+        assert after.value_infos == before.value_infos
+        assert after.initializers.keys() == before.initializers.keys()
+
+
+def test_nodes_go_back_to_their_places_between_others() -> None:
+    text = """g (float[4] x) => (float[4] y, float[4] z) {
+        p = Neg(x) a = Abs(x) q = Neg(p) b = Relu(a) r = Neg(q) c = Sqrt(b) z = Neg(r) y = Exp(c) }"""
+    before = parse(text)
+    after = do(do(before, "plugin.replace", nodes=["a", "b", "c"], op_type="P"), "plugin.restore", node="P")
+    assert ops(after) == ops(before)
+    assert list(after.nodes.values()) == list(before.nodes.values())
+
+
+def test_the_import_of_the_plugins_domain_goes_with_the_last_of_them_if_it_came_with_them() -> None:
+    both = do(do(parse(GELU, weights=WEIGHTS), "plugin.replace", nodes=["d", "e"], op_type="A"),
+              "plugin.replace", nodes=["g"], op_type="B")  # fmt: skip
+    for first, second in (("A", "B"), ("B", "A")):
+        one = do(both, "plugin.restore", node=first)
+        assert one.opset("trt.plugins") == 1
+        assert do(one, "plugin.restore", node=second).opset("trt.plugins") is None
+    before = parse(GELU, weights=WEIGHTS, extra=', "trt.plugins" : 1')
+    after = do(do(before, "plugin.replace", nodes=PART, op_type="P"), "plugin.restore", node="P")
+    assert after.model == before.model
+
+
+def test_a_declaration_that_was_there_stays() -> None:
+    before = parse(GELU.replace("{\n", "<float[N,4] g> {\n", 1), weights=WEIGHTS)
+    assert list(before.value_infos) == ["g"]
+    after = do(do(before, "plugin.replace", nodes=PART, op_type="P"), "plugin.restore", node="P")
+    assert after.value_infos == before.value_infos
