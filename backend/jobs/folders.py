@@ -7,6 +7,7 @@ run that is gone: a process id can be in use again, a lock can't be held by the 
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import shutil
@@ -50,6 +51,8 @@ class JobFolders:
         self.base.mkdir(parents=True, exist_ok=True)
         with _locked(self.base / ".lock"):  # no other run may look between making a folder and locking it
             self.path = self.base / f"{os.getpid()}-{time.time_ns():x}"
+            self._lock: int | None = None
+            atexit.register(self.close)  # for a run that a signal ends before it has anything to close
             self.path.mkdir()
             self._lock = _lock(self.path / "lock", wait=False)
 
@@ -72,6 +75,7 @@ class JobFolders:
             os.close(self._lock)
             self._lock = None
         shutil.rmtree(self.path, ignore_errors=True)
+        atexit.unregister(self.close)
 
     def clean_up(self) -> list[Path]:
         """End the workers and remove the folders of runs that are gone; the folders removed."""

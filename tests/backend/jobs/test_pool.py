@@ -441,3 +441,20 @@ def test_a_folder_that_can_not_be_made_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="can't make a folder for jobs: No such file"):
         folders.new()
     folders.close()
+
+
+def test_job_folders_fall_back_to_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").write_text("a file where the cache would be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folders = JobFolders()
+    assert folders.new().is_dir()
+    assert folders.base.parent == tmp_path
+    assert folders.base.stat().st_mode & 0o077 == 0
+    folders.close()
+    folders.base.joinpath(".lock").unlink()
+    folders.base.rmdir()
+    folders.base.write_text("no folder either")
+    with pytest.raises(Fault) as caught:
+        JobFolders()
+    assert caught.value.hint
