@@ -111,8 +111,8 @@ class BuildRtx:
         report = build.report(plan.nbytes)
         with _written("engine", engine), atomic(engine) as out:
             out.write(plan)
-        with _written("report", report_path):
-            write_report(report, report_path)
+            with _written("report", report_path):  # no engine without its report
+                write_report(report, report_path)
         return {
             "engine": str(engine), "report": str(report_path), "log": str(context.folder / LOG),
             "engine_bytes": report.engine_bytes, "seconds": report.seconds,

@@ -180,9 +180,30 @@ def unknown_in_a_function() -> ModelProto:
     return model(nodes, {}, {"x": (1, [4])}, {"y": 1}, functions=[function])
 
 
+def of_datatype(dtype: int) -> ModelProto:
+    nodes = [helper.make_node("Cast", ["w"], ["c"], to=1), helper.make_node("Add", ["x", "c"], ["y"])]
+    return model(nodes, {"w": helper.make_tensor("w", dtype, [4], [1, 0, 1, 0])}, {"x": (1, [4])}, {"y": 1}, opset=21)
+
+
+def of_texts() -> ModelProto:
+    return model([helper.make_node("Identity", ["x"], ["y"])], {}, {"x": (TensorProto.STRING, [4])}, {"y": 8})
+
+
+def of_sequences() -> ModelProto:
+    nodes = [
+        helper.make_node("SplitToSequence", ["x"], ["s"], "split"),
+        helper.make_node("ConcatFromSequence", ["s"], ["y"], "join", axis=0),
+    ]
+    return model(nodes, {}, {"x": (1, [4, 4])}, {"y": 1})
+
+
 @pytest.mark.parametrize(
     ("make", "where", "message"),
     [
+        (lambda: of_datatype(TensorProto.UINT4), "w", "does not support the datatype UINT4 of this weight"),
+        (lambda: of_datatype(TensorProto.FLOAT8E5M2), "w", "does not support the datatype FLOAT8E5M2 of this weight"),
+        (of_texts, "x", "does not support the datatype STRING of this input"),
+        (of_sequences, "split", "does not support SplitToSequence as it is used here"),
         (lambda: perceptron("Bogus"), "middle", "no operator Bogus"),
         (lambda: perceptron(width=17), "y", "last dimension of input0 = 16"),
         (asymmetric, "quantize", "Only symmetric quantization"),
@@ -205,6 +226,7 @@ def test_the_parser_s_refusal_names_the_node(
     [
         ({"targets": ("sm90",)}, "sm90", "doesn't build for this target"),
         ({"targets": ()}, "", "no target"),
+        ({"options": {"pool.WORKSPACE": 10**30}}, "pool.WORKSPACE", "too large"),
         ({"profiles": ({"images": ((1,), (1,), (1,))},)}, "images", "no such input"),
         ({"profiles": ({"input": ((4, 1, 8, 8), (1, 1, 8, 8), (8, 1, 8, 8))},)}, "input", "dimension 0"),
     ],
@@ -226,6 +248,8 @@ def test_what_is_no_model(tmp_path: Path) -> None:
 def test_an_engine_that_can_not_be_written_spoils_nothing(tmp_path: Path) -> None:
     fault = refused(tmp_path, DIGITS, engine=str(tmp_path / "no" / "such" / "folder.engine"))
     assert "can't write the engine" in fault.message
+    fault = refused(tmp_path, DIGITS, report=str(tmp_path / "no" / "x.json"))
+    assert ("can't write the report" in fault.message, fault.where) == (True, str(tmp_path / "no" / "x.json"))
     (tmp_path / "old").mkdir()
     kept = tmp_path / "old" / "kept.engine"
     kept.write_text("old")

@@ -6,7 +6,9 @@ import math
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from graftwerk.backend.engine_jobs import verify_job
 from graftwerk.backend.engines.report import Verification
@@ -63,3 +65,23 @@ def test_differences_are_those_of_the_arrays() -> None:
     assert not difference("x", one, np.array([1.0, -2.0, 0.0, np.inf], np.float32), 1.0, 1.0).same
     assert not difference("x", one, one[:3], 1.0, 1.0).same
     assert not difference("x", one, one.astype(np.float64), 1.0, 1.0).identical
+
+
+def test_what_there_was_to_compare_is_said(tmp_path: Path) -> None:
+    empty = difference("x", np.empty((0, 3), np.float32), np.empty((0, 3), np.float32), 0.0, 0.0)
+    assert (empty.elements, empty.same) == (0, True)
+    nan = np.array([1.0, np.nan, np.nan], np.float32)
+    some = difference("x", nan, np.array([1.0, 2.0, np.nan], np.float32), 0.0, 0.0)
+    assert (some.elements, some.nans, some.other_nans, some.same) == (3, 2, 1, False)
+
+    nodes = [helper.make_node("Log", ["x"], ["y"])]
+    values = {"e": np.empty((0, 2), np.float32), "n": np.array([-1.0], np.float32)}
+    for name, words in (("e", "0 elements"), ("n", "all NaN")):
+        infos = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+        weights = [numpy_helper.from_array(values[name], "x")]
+        onnx.save(helper.make_model(helper.make_graph(nodes, "g", [], infos, weights), ir_version=8,
+                                    opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "m.onnx")  # fmt: skip
+        graph = load(tmp_path / "m.onnx")
+        found = verify(graph, graph, tmp_path / name)
+        assert any(text.startswith("output y, which") and words in text for text in found.not_checked)
+        assert found.same == (name == "n")
