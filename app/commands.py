@@ -6,7 +6,8 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -162,8 +163,22 @@ def _run(operation: str, arguments: Sequence[str]) -> int:
     parsed = parser.parse_args(arguments)
     check_outputs({"model": parsed.output})
     given = {p.name: getattr(parsed, f"param_{p.name}") for p in found.parameters}
-    step = make(operation, {name: value for name, value in given.items() if value is not None})
-    return _finish(apply(step, _load_typed(parsed.model)), parsed, steps=1)
+    with _hinting(f"`graftwerk ops {operation}` says what it takes"):
+        step = make(operation, {name: value for name, value in given.items() if value is not None})
+    graph = _load_typed(parsed.model)
+    with _hinting(f"`graftwerk ops {operation}` says what it takes; `graftwerk info MODEL --nodes` lists the nodes"):
+        changed = apply(step, graph)
+    return _finish(changed, parsed, steps=1)
+
+
+@contextmanager
+def _hinting(hint: str) -> Iterator[None]:
+    """Adds a hint to a Fault that has none."""
+    try:
+        yield
+    except Fault as fault:
+        fault.hint = fault.hint or hint
+        raise
 
 
 def _add_option(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
@@ -212,7 +227,9 @@ def _apply(parsed: argparse.Namespace) -> int:
     def tell(number: int, step: Any) -> None:
         print(f"[{number}/{len(recipe.steps)}] {step.summary()}", file=sys.stderr)
 
-    return _finish(replay(recipe.steps, graph, tell), parsed, steps=len(recipe.steps))
+    with _hinting("Change this step in the recipe, or leave it out"):
+        changed = replay(recipe.steps, graph, tell)
+    return _finish(changed, parsed, steps=len(recipe.steps))
 
 
 def _load_typed(path: Path) -> Graph:

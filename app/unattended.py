@@ -66,7 +66,7 @@ def work(out: Path, model: Path) -> None:
 def _do(window: Window, out: Path, model: Path) -> None:
     window.files.open([model])
     if window.tab is None:
-        raise Fault("The model can't be opened", str(model))
+        raise Fault("The model can't be opened", str(model), "Look at it with `graftwerk info`.")
     tab = window.tab
     window.show()
     window.engines.ask_library()

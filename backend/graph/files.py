@@ -52,9 +52,11 @@ def load(path: Path) -> Graph:
             return replace(graph, problems=check(graph))
     except Fault as fault:
         place = f"{path.name}: {fault.where}" if fault.where else path.name
-        raise Fault(fault.message, place, fault.hint) from fault
+        hint = fault.hint or "The file is damaged, or of another kind than its name says: export or copy it again"
+        raise Fault(fault.message, place, hint) from fault
     except OSError as error:
-        raise Fault(f"Can't read the model: {error.strerror}", str(path)) from error
+        hint = "Does it exist, and may you read it?"
+        raise Fault(f"Can't read the model: {error.strerror}", str(path), hint) from error
 
 
 def _load(path: Path) -> Graph:

@@ -56,7 +56,8 @@ class Source:
             with self.path.open("rb") as handle:
                 return self._mapped(handle, offset, length)
         except OSError as error:
-            raise Fault(f"Can't read the weights: {error.strerror}", str(self.path)) from error
+            hint = "Put the file back where it was when the model was opened"
+            raise Fault(f"Can't read the weights: {error.strerror}", str(self.path), hint) from error
 
     def unchanged(self) -> None:
         """Raises Fault where the file is not as it was when the model was opened."""

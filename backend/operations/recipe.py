@@ -14,6 +14,7 @@ from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.registry import Operation, apply, make, parameters
 
 FORMAT = 1
+_HINT = "Recipes are JSON that the window saves (History, Save recipe)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,9 @@ class Recipe:
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
-            raise Fault(f"Not JSON: {error.msg}", f"{where}, line {error.lineno}") from None
+            raise Fault(f"Not JSON: {error.msg}", f"{where}, line {error.lineno}", _HINT) from None
         except (RecursionError, ValueError) as error:  # or a number of more digits than Python reads
-            raise Fault(f"Not a recipe: {error}", where) from None
+            raise Fault(f"Not a recipe: {error}", where, _HINT) from None
         if not isinstance(data, dict) or "graftwerk_recipe" not in data or not isinstance(data.get("steps"), list):
             raise Fault("Not a recipe", where, "A recipe is JSON with graftwerk_recipe and a list of steps")
         if data["graftwerk_recipe"] != FORMAT:
@@ -44,7 +45,8 @@ class Recipe:
         steps = []
         for number, step in enumerate(data["steps"], 1):
             if not isinstance(step, dict) or not isinstance(step.get("operation"), str):
-                raise Fault("A step needs the name of its operation", f"{where}, step {number}")
+                hint = "`graftwerk ops` lists the operations"
+                raise Fault("A step needs the name of its operation", f"{where}, step {number}", hint)
             try:
                 steps.append(make(step["operation"], {key: value for key, value in step.items() if key != "operation"}))
             except Fault as fault:
@@ -56,14 +58,18 @@ class Recipe:
             with atomic(path) as file:
                 file.write((self.dumps() + "\n").encode())
         except OSError as error:
-            raise Fault(f"Can't write: {error.strerror}", str(path)) from error
+            hint = "Choose a folder that exists, is writable and has space left"
+            raise Fault(f"Can't write: {error.strerror}", str(path), hint) from error
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
         try:
             return cls.loads(path.read_text(encoding="utf-8"), path.name)
-        except (OSError, UnicodeDecodeError) as error:
-            raise Fault(f"Can't read the recipe: {error}", str(path)) from error
+        except OSError as error:
+            hint = "Does it exist, and may you read it?"
+            raise Fault(f"Can't read the recipe: {error.strerror}", str(path), hint) from error
+        except UnicodeDecodeError as error:
+            raise Fault("Not a recipe: it is no UTF-8 text", str(path), _HINT) from error
 
 
 def replay(
