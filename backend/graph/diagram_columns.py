@@ -107,8 +107,9 @@ def node_boxes(builder: Builder, reading: Reading) -> Columns:
     graph, count = builder.graph, len(reading.owners)
     chips = np.bincount(reading.reader[reading.chip], minlength=len(reading.box))
     width = list(map(node_width, reading.titles, reading.names, chips.tolist()))
-    first, node = np.unique(reading.box, return_index=True)
-    node = node[first >= 0]  # of every box, the first node that it shows
+    drawn = np.flatnonzero(reading.box >= 0)[::-1]
+    node = np.empty(count, np.int64)  # of every box, the first node that it shows
+    node[reading.box[drawn] - len(builder.inputs)] = drawn
     made: Columns = {
         "kind": np.full(count, Kind.NODE, np.uint8),
         "ref": np.fromiter(graph.nodes, np.int64, len(graph.nodes))[node],
@@ -129,7 +130,9 @@ def node_edges(builder: Builder, reading: Reading, width: NDArray[np.float32]) -
     at = np.flatnonzero((target >= 0) & (reading.source >= 0) & (reading.source != target))
     at = at[np.argsort(target[at], kind="stable")]
     tensor = np.array(builder.table.number_all([reading.tensors[one] for one in at.tolist()]), np.int64)
-    once = np.sort(np.unique(target[at] * (len(builder.table.texts) + 1) + tensor, return_index=True)[1])
+    by_tensor = np.lexsort((tensor, target[at]))  # a box reads a tensor once, however many of its inputs it is
+    again = (np.diff(target[at][by_tensor], prepend=-1) == 0) & (np.diff(tensor[by_tensor], prepend=-1) == 0)
+    once = np.sort(by_tensor[~again])
     at, tensor = at[once], tensor[once]
     source, target = reading.source[at], target[at]
     size = np.bincount(target, minlength=len(width))
@@ -151,7 +154,7 @@ def _source_ports(builder: Builder, reading: Reading, at: Ints, width: NDArray[n
     several = np.bincount(np.fromiter(graph.producers.values(), np.int64), minlength=graph.next_id + 1) > 1
     edges = np.flatnonzero(several[reading.made[at]])
     ports: dict[str, float] = {}
-    for node in np.unique(reading.made[at[edges]]).tolist():
+    for node in np.flatnonzero(np.bincount(reading.made[at[edges]])).tolist():
         outputs, wide = [name for name in graph.nodes[node].output if name], float(width[builder.box_of[node]])
         ports.update((name, port(index, len(outputs), wide)) for index, name in enumerate(outputs))
     found[edges] = [ports[reading.tensors[one]] for one in at[edges].tolist()]

@@ -38,9 +38,9 @@ def trunk(elements: Elements, boxes: int, component: Ints, pulled: Bools) -> Boo
     # of several producers in the layer above the one with the fewest consumers: the others feed more than this path
     uses = np.bincount(elements.upper[plain], minlength=boxes)[elements.upper[plain]]
     plain = plain[np.lexsort((plain, uses, pulled[elements.upper[plain]], elements.lower[plain]))]
-    heads, at = np.unique(elements.lower[plain], return_index=True)
+    plain = plain[np.diff(elements.lower[plain], prepend=-1) > 0]  # the first of each lower end
     above = np.full(boxes, -1)
-    above[heads] = plain[at]
+    above[elements.lower[plain]] = plain
     feeding, upper = above.tolist(), elements.upper.tolist()
     last = np.lexsort((~pulled, elements.layer[:boxes], component))
     ends = last[np.append(np.diff(component[last]) > 0, True)]
@@ -74,8 +74,8 @@ def join(elements: Elements, boxes: int, position: Floats, on_trunk: Bools, pull
             break
         shift = shift + shift[root]
         root = further
-    tops, block = np.unique(root, return_inverse=True)
-    return Blocks(block, shift, len(tops))
+    top = np.bincount(root, minlength=count) > 0  # np.unique would import numpy.ma
+    return Blocks((np.cumsum(top) - 1)[root], shift, int(top.sum()))
 
 
 def _joints(elements: Elements, boxes: int, position: Floats, on_trunk: Bools, pulled: Bools) -> Ints:

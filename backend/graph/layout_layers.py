@@ -158,10 +158,11 @@ def components(count: int, source: Ints, target: Ints) -> Ints:
             if bool(np.array_equal(shorter, parent)):
                 break
             parent = shorter
-    _, first, label, size = np.unique(parent, return_index=True, return_inverse=True, return_counts=True)
-    number = np.empty(len(size), np.int64)
-    number[np.lexsort((first, -size))] = np.arange(len(size))
-    return number[label]
+    size = np.bincount(parent, minlength=count)
+    roots = np.flatnonzero(size)  # each is the first box of its component
+    number = np.empty(count, np.int64)
+    number[roots[np.lexsort((roots, -size[roots]))]] = np.arange(len(roots))
+    return number[parent]
 
 
 def _stack(depth: Ints, component: Ints) -> Ints:
@@ -169,5 +170,7 @@ def _stack(depth: Ints, component: Ints) -> Ints:
     if len(depth) == 0:
         return depth
     key = component * (int(depth.max()) + 1) + depth
-    layer: Ints = np.unique(key, return_inverse=True)[1]
+    order = np.argsort(key, kind="stable")
+    layer = np.empty(len(key), np.int64)
+    layer[order] = np.cumsum(np.diff(key[order], prepend=-1) > 0) - 1
     return layer
