@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from io import BytesIO
 from itertools import chain
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -31,7 +30,7 @@ from graftwerk.backend.graph.external import (
 )
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.tensors import Source
-from graftwerk.backend.graph.text_form import onnx_text
+from graftwerk.backend.graph.text_form import as_text
 
 #: Endings of the forms that are not binary, and onnx's name for each.
 TEXT_FORMATS = {
@@ -99,7 +98,8 @@ def save(graph: Graph, path: Path) -> None:
     try:
         target = path.resolve()
         kind = TEXT_FORMATS.get(target.suffix.lower())
-        text = _text(graph, kind) if kind is not None else b""  # before anything is written: it can be refused
+        # Before anything is written, for a text form can refuse the model.
+        text = as_text(to_model(graph, weights="own"), kind) if kind is not None else b""
         with atomic(target) as file:
             _copy_external(graph, target.parent, _copy)
             if kind is None:
@@ -108,15 +108,6 @@ def save(graph: Graph, path: Path) -> None:
                 file.write(text)
     except OSError as error:
         raise Fault(f"Can't write: {error.strerror}", str(path), "The file is as it was; save elsewhere") from error
-
-
-def _text(graph: Graph, kind: str) -> bytes:
-    model = to_model(graph, weights="own")
-    if kind == "onnxtxt":
-        return onnx_text(model)
-    buffer = BytesIO()
-    onnx.save(model, buffer, format=kind)
-    return buffer.getvalue()
 
 
 def stage(graph: Graph, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A model as ONNX text, whole or not at all: onnx's printer leaves out what its language has no words for."""
+"""A model in a form that is text, whole or not at all: onnx's printers leave out what they have no words for."""
 
 from __future__ import annotations
 
@@ -21,8 +21,30 @@ _VALUES = frozenset({
 })  # fmt: skip
 
 
-def onnx_text(model: ModelProto) -> bytes:
-    """The model in onnx's text form. Raises Fault that names what the form can't hold."""
+def as_text(model: ModelProto, form: str) -> bytes:
+    """The model in onnx's form of that name: onnxtxt, textproto or json. Raises Fault that names what the form can't
+    hold."""
+    known = ModelProto()
+    known.CopyFrom(model)
+    known.DiscardUnknownFields()
+    if known.ByteSize() != model.ByteSize():
+        unknown = "fields that the installed onnx doesn't know"
+        raise Fault(f"This form can't hold all of this model: {unknown} would be lost", "", "Save as .onnx")
+    if form == "onnxtxt":
+        return _onnx_text(model)
+    buffer = BytesIO()
+    try:
+        onnx.save(model, buffer, format=form)
+        again = onnx.load(BytesIO(buffer.getvalue()), format=form, load_external_data=False)
+    except Exception as error:  # the printers and parsers behind onnx share no base class
+        raise Fault(f"This form can't hold this model: {_reason(error)}", "", "Save as .onnx") from error
+    if again.SerializeToString(deterministic=True) != model.SerializeToString(deterministic=True):
+        lost = next(_differences(model, again, "the model"), "a part of it")
+        raise Fault(f"This form can't hold all of this model: {lost} would be lost", "", "Save as .onnx")
+    return buffer.getvalue()
+
+
+def _onnx_text(model: ModelProto) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The onnxtxt format is experimental", category=UserWarning)

@@ -107,3 +107,11 @@ def test_what_it_can_hold_comes_back_bit_by_bit(tmp_path: Path) -> None:
             assert list(map(json_value, before.attribute)) == list(map(json_value, after.attribute))
         for name, weight in graph.initializers.items():
             assert weight.array().tobytes() == again.initializers[name].array().tobytes()
+
+
+@pytest.mark.parametrize("ending", [".onnxtxt", ".json", ".textproto"])
+def test_fields_that_are_not_known_are_not_lost(ending: str, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(simple().SerializeToString() + b"\xf2\x7f\x03abc")  # field 2046
+    graph = load(tmp_path / "m.onnx")
+    with pytest.raises(Fault, match="can't hold all"):
+        save(graph, tmp_path / f"m{ending}")
