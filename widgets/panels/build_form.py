@@ -97,6 +97,7 @@ class BuildDialog(QDialog):
         except Fault as fault:
             text = ". ".join(filter(None, [str(fault), fault.hint]))
         self.reason.setText(text)
+        self.reason.setToolTip(text)
         self.reason.setVisible(bool(text))
         self.build_button.setEnabled(not text)
         self.build_button.setToolTip(text)

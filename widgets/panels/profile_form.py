@@ -103,6 +103,7 @@ class ProfileDialog(QDialog):
         except Fault as fault:
             text = ". ".join(filter(None, [str(fault), fault.hint]))
         self.reason.setText(text)
+        self.reason.setToolTip(text)
         self.reason.setVisible(bool(text))
         self.profile_button.setEnabled(not text)
         return not text

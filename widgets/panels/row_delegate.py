@@ -96,7 +96,7 @@ class RowDelegate(QStyledItemDelegate):
         area = area.adjusted(_PAD, 0, -_PAD, -5)
         painter.setFont(self._bold())
         painter.setPen(QColor(self.theme.text))
-        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, area.width())
+        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, area.width())
         painter.drawText(area.adjusted(0, 0, 0, -4), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, shown)
         painter.setPen(QPen(QColor(self.theme.border), 1))
         painter.drawLine(area.bottomLeft(), area.bottomRight())

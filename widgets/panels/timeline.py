@@ -227,7 +227,8 @@ class Timeline(QWidget):
         """The line about the first of the selected nodes, all of its kernels taken together."""
         if self._plot is None or not len(self._plot.item.chosen) or self._profile is None or self._bars is None:
             return []
-        chosen = [self._profile.layers[place] for place in np.unique(self._bars.node[self._plot.item.chosen]).tolist()]
+        places = np.flatnonzero(np.bincount(self._bars.node[self._plot.item.chosen]))
+        chosen = [self._profile.layers[place] for place in places.tolist()]
         first = title_of(chosen[0])
         own = [layer for layer in chosen if title_of(layer) == first]
         time = f"median {time_text(sum(median(layer.milliseconds) for layer in own))}"
