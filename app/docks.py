@@ -187,18 +187,18 @@ class Docks:
             return
         self._stale.discard(key)
         tab = self.window.tab
+        report, profile, graph, old_report, old_profile = None, None, None, False, False
+        if tab is not None:
+            report, profile, graph = tab.report, tab.profile, tab.document.graph
+            old_report, old_profile = tab.report_revision != graph.revision, tab.profile_revision != graph.revision
         fill: dict[str, Callable[[], object]] = {
             "outline": lambda: self.outline.set_graph(tab.graph if tab else None),
             "recipe": lambda: self.history.set_document(tab.document if tab else None),
             "inspector": lambda: self._inspect(tab),
-            "timeline": lambda: self.timeline.set_profile(tab.profile if tab else None),
-            "times": lambda: self.times.set_profile(tab.profile if tab else None),
-            "layers": lambda: self.layers.set_report(
-                tab.report if tab else None, tab.graph if tab else None, tab.profile if tab else None
-            ),
-            "precision": lambda: self.precision.set_report(
-                tab.report if tab else None, tab.graph if tab else None, tab.profile if tab else None
-            ),
+            "timeline": lambda: self.timeline.set_profile(profile, old_profile),
+            "times": lambda: self.times.set_profile(profile, old_profile),
+            "layers": lambda: self.layers.set_report(report, graph, profile, old_report),
+            "precision": lambda: self.precision.set_report(report, graph, profile, old_report),
             "problems": lambda: self.problems.set_problems(tab.problems if tab else ()),
         }
         if key in fill:

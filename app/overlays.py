@@ -9,7 +9,7 @@ from statistics import median
 from graftwerk.backend.engines.report import Layer, Profile, Report
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph, NodeId
-from graftwerk.backend.quantize.requested import disagreements
+from graftwerk.backend.quantize.requested import disagreements, precision_requested
 from graftwerk.widgets.canvas.overlay import NONE, Hull, LegendLine, Overlay
 from graftwerk.widgets.panels.readout import backend_name, count_text, time_text
 from graftwerk.widgets.theme import PRECISION_COLORS, Theme, precision_color
@@ -74,7 +74,8 @@ def _precision(graph: Graph, report: Report, title: str) -> Overlay:
         node = _find(graph, ref)
         if node is None or not outcome.precision:
             continue
-        achieved[outcome.precision] += 1
+        if precision_requested(graph, node):
+            achieved[outcome.precision] += 1
         colors[node] = precision_color(outcome.precision)
         labels[node] = " → ".join(missed[ref]) if ref in missed else outcome.precision
     legend = [LegendLine(precision_color(name), name, count_text(count, "node")) for name, count in _in_order(achieved)]
