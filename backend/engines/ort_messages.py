@@ -54,6 +54,7 @@ _HINTS = (
      "ONNX Runtime has no such operator. A plugin node needs its original subgraph as a stand-in."),
     (r"Unsupported model IR version|models stamped with official released onnx opset",
      "Install a newer ONNX Runtime, or export the model again for an older opset."),
+    (r"[Ee]xternal data|is not regular file", "Put the file with the weights beside the model, as it was exported."),
     (r"Type Error", "Change the datatype of an input, or put a Cast in front of the node."),
     (r"ShapeInferenceError", "Shapes do not fit here: change the dimensions of the graph's inputs, or undo the edit."),
 )  # fmt: skip
@@ -84,6 +85,7 @@ def _rename_bodies(node: onnx.NodeProto, owner: str, owners: dict[str, str]) -> 
 def fault_of(text: str, model: onnx.ModelProto, owners: dict[str, str], hint: str) -> Fault:
     """The Fault for an error's text, with the node that it speaks of; `hint` unless the text suggests a better one."""
     hint = next((better for pattern, better in _HINTS if re.search(pattern, text)), hint)
+    hint = hint or "Change what it complains about, or export the model again."
     return Fault(f"ONNX Runtime: {reason_of(text)}", _where(text, model, owners), hint)
 
 

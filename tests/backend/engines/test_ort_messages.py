@@ -37,7 +37,7 @@ def refusal(path: Path, out: Path, shapes: dict[str, tuple[int, ...]]) -> Fault:
     ("(float[2,4] a) => (float[2,4] c) { [n] c = trt.plugins.MHA(a) }", {},
      "there is no operator MHA in the domain trt.plugins", "stand-in"),
     ("(float[2,4] a) => (float[2,4] c) { [n] c = TopK(a) }", {},
-     "TopK (opset 11) has input size 1 not in range [min=2, max=2].", ""),
+     "TopK (opset 11) has input size 1 not in range [min=2, max=2].", "export the model again"),
 ])  # fmt: skip
 def test_a_refusal_names_the_node_and_the_reason(
     tmp_path: Path, body: str, shapes: dict[str, tuple[int, ...]], message: str, hint: str
@@ -66,3 +66,10 @@ def test_a_model_that_is_too_new_says_so(tmp_path: Path) -> None:
     fault = refusal(tmp_path / "m.onnx", tmp_path, {})
     assert fault.message.startswith("ONNX Runtime: Unsupported model IR version: 99")
     assert "newer" in fault.hint
+
+
+def test_weights_that_are_not_there_are_asked_for(models: Path, tmp_path: Path) -> None:
+    model = onnx.load(models / "digits.onnx")
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="gone.bin", size_threshold=0)
+    (tmp_path / "gone.bin").unlink()
+    assert "beside the model" in refusal(tmp_path / "m.onnx", tmp_path, {}).hint
