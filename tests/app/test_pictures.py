@@ -54,14 +54,16 @@ def test_a_picture_has_the_size_asked_for(
 
 def test_what_cannot_be_pictured_is_a_fault(models: Path, tmp_path: Path) -> None:
     digits = str(models / "digits.onnx")
-    for more in (["--select", "nowhere"], ["--target", "sm12", "--overlay", "fusion"]):
+    for more in (["--select", "nowhere"], ["--target", "sm12", "--overlay", "fusion"], ["--target", "sm99"]):
         done = shoot(digits, "-o", str(tmp_path / "x.png"), *more)
         assert done.returncode == 3, more
         assert done.stderr.startswith("graftwerk: "), done.stderr
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "x.png").exists()
-    done = shoot(digits, "-o", str(tmp_path / "no" / "x.png"))
-    assert done.returncode == 3
+    for place, reason in (("no/x.png", "folder"), ("x.xyz", "kind of picture")):
+        done = shoot(digits, "-o", str(tmp_path / place))
+        assert done.returncode == 3
+        assert reason in done.stderr
 
 
 def test_the_unattended_run_leaves_everything(models: Path, tmp_path: Path) -> None:
