@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -162,7 +161,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _copy(origin: Path, target: Path) -> None:
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    beside = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     try:
         shutil.copy2(origin, beside)
         with beside.open("rb+") as file:
