@@ -46,9 +46,10 @@ class Furniture:
         return QRectF(camera.width - MAP_WIDTH - MARGIN, camera.height - MAP_HEIGHT - MARGIN, MAP_WIDTH, MAP_HEIGHT)
 
     def map_to_scene(self, picture: Picture, camera: Camera, at: QPointF) -> tuple[float, float]:
-        """The scene's point under a point on the minimap."""
+        """The scene's point under a point on the minimap; beside the graph, the nearest that is part of it."""
         inner, bounds, scale_x, scale_y = self._scales(picture, camera)
-        return bounds.left + (at.x() - inner.left()) / scale_x, bounds.top + (at.y() - inner.top()) / scale_y
+        x, y = bounds.left + (at.x() - inner.left()) / scale_x, bounds.top + (at.y() - inner.top()) / scale_y
+        return min(max(x, bounds.left), bounds.right), min(max(y, bounds.top), bounds.bottom)
 
     def _scales(self, picture: Picture, camera: Camera) -> tuple[QRectF, Frame, float, float]:
         """The two axes have scales of their own: a network is hundreds of times as high as it is wide."""

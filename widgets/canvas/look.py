@@ -17,8 +17,13 @@ from graftwerk.widgets.theme import LIGHT, Theme
 
 
 @lru_cache(maxsize=512)
-def color(name: str) -> QColor:
+def _parsed(name: str) -> QColor:
     return QColor(name)
+
+
+def color(name: str) -> QColor:
+    """A colour of one's own: QColor can be changed, and what is kept must not be."""
+    return QColor(_parsed(name))
 
 
 def pen(name: str, width: float = 1.0, cosmetic: bool = False) -> QPen:

@@ -241,6 +241,7 @@ class Canvas(Surface):
             selected=frozenset(self._boxes(self.selected_nodes)),
             selected_edges=frozenset(edge for found in edges for edge in found),
             matches=frozenset(self._boxes(self._matches)),
+            hovered_hull=self.look.marks.hovered_hull,  # until the mouse leaves it, which others are told then
         ))  # fmt: skip
 
     def _anchor(self) -> NodeId | None:

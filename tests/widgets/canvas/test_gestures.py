@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -15,6 +15,7 @@ from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
 from graftwerk.backend.operations.qdq_move import MoveQdq
 from graftwerk.backend.operations.registry import Operation, apply
 from graftwerk.backend.operations.rewire import RewireInput
+from graftwerk.widgets.canvas.look import color
 from graftwerk.widgets.canvas.overlay import Hull, Overlay
 from graftwerk.widgets.canvas.view import Canvas
 from tests.widgets.canvas.places import middle, named
@@ -80,6 +81,13 @@ def test_rubber_band_and_escape(qtbot: QtBot, canvas: Canvas, graph: Graph) -> N
     assert not canvas.selected_nodes
     QTest.mouseRelease(canvas, LEFT, NONE, QPoint(880, 520))
     assert not canvas.selected_nodes
+
+
+def test_a_rubber_band_leaves_the_colours_of_marks_alone(canvas: Canvas) -> None:
+    drag(canvas, QPoint(3, 3), QPoint(880, 520), release=False)
+    canvas.grab()
+    QTest.mouseRelease(canvas, LEFT, NONE, QPoint(880, 520))
+    assert color(canvas.theme.accent).alpha() == 255
 
 
 def test_dragging_a_node_moves_it_in_the_view_only(qtbot: QtBot, canvas: Canvas, graph: Graph,
@@ -198,6 +206,21 @@ def test_a_hull_can_be_pointed_at_and_clicked(qtbot: QtBot, canvas: Canvas, grap
     with qtbot.waitSignal(canvas.layer_activated) as told:
         QTest.mouseClick(canvas, LEFT, NONE, QPoint(round(x), round(y)))
     assert told.args == ["layer 1"]
+    canvas.select([relu])  # as the window does when a layer is activated
+    with qtbot.waitSignal(canvas.layer_hovered) as told:
+        QApplication.sendEvent(canvas, QEvent(QEvent.Type.Leave))
+    assert told.args == [""]
+    assert not canvas.look.marks.hovered_hull
+
+
+def test_a_click_beside_the_graph_on_the_minimap_shows_the_graph(canvas: Canvas) -> None:
+    canvas.set_zoom(2.0)
+    rect = canvas.furniture.map_rect(canvas.camera)
+    for corner in (rect.topLeft() + QPointF(2, 2), rect.bottomRight() - QPointF(3, 3)):
+        QTest.mouseClick(canvas, LEFT, NONE, corner.toPoint())
+        bounds = canvas.picture.bounds
+        assert bounds.left <= canvas.camera.x <= bounds.right
+        assert bounds.top <= canvas.camera.y <= bounds.bottom
 
 
 def test_minimap_moves_the_view(qtbot: QtBot, canvas: Canvas) -> None:
