@@ -137,6 +137,11 @@ class Docks:
         self.times.node_selected.connect(lambda ref: window.need_tab().select_refs((ref,)))
         window.jobs.changed.connect(lambda task: self.jobs.set_job(task.view) if task.listed else None)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the panels show all of what they were given."""
+        return not (self._pause.isActive() or self.outline.busy or self.inspector.loader.busy)
+
     def show(self, key: str) -> None:
         """Brings a panel to the front."""
         self._docks[key].show()

@@ -71,6 +71,7 @@ def take(shot: Shot) -> None:
 def save(window: Window, path: Path) -> None:
     """Saves what the window looks like. Raises Fault where the file can't be written."""
     make_application().processEvents()
+    wait(lambda: window.docks.settled)
     content = QBuffer()
     content.open(QIODevice.OpenModeFlag.WriteOnly)
     if not window.grab().save(content, _kind(path)):
