@@ -24,11 +24,15 @@ RADIUS = 10.0
 
 @dataclass(frozen=True)
 class Outline:
-    """A hull as it is drawn: all its pieces in one path, and per piece the rectangle whose top has the title."""
+    """A hull as it is drawn: all its pieces in one path, and per piece the rectangle whose top has the title.
+
+    `tight` says of each piece that it has no room there: its title stands beside it.
+    """
 
     hull: Hull
     path: QPainterPath
     titles: tuple[QRectF, ...]
+    tight: tuple[bool, ...]
 
 
 class Hulls:
@@ -114,10 +118,11 @@ class Hulls:
         boxes = self.members(number)
         own = set(boxes.tolist())
         path = QPainterPath()
-        titles = []
+        titles, tight = [], []
         for piece in self._connected(boxes):
             rects = self._piece(piece, own)
             titles.append(rects[0])
+            tight.append(float(self.picture.top[piece].min()) - rects[0].top() < ABOVE * 0.9)
             for rect in rects:
                 part = QPainterPath()
                 part.addRect(rect)
@@ -125,7 +130,7 @@ class Hulls:
         outline = QPainterPath()
         for polygon in path.simplified().toSubpathPolygons():
             outline.addPath(rounded(polygon))
-        return Outline(self.hulls[number], outline, tuple(titles))
+        return Outline(self.hulls[number], outline, tuple(titles), tuple(tight))
 
     def _connected(self, boxes: Ints) -> list[Ints]:
         """Boxes that hang together by edges among them, from the top."""

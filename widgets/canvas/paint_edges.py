@@ -111,6 +111,10 @@ def _stub_label(painter: QPainter, picture: Picture, look: Look, captions: Capti
     painter.drawText(QPointF(x + 8, baseline), text)
 
 
+#: Least distance of two texts beside each other.
+GAP = 6.0
+
+
 def paint_types(painter: QPainter, picture: Picture, look: Look, frame: Frame, captions: Captions,
                 hulls: Hulls) -> None:
     """The type of each tensor beside the start of its edge, where there is room for it."""
@@ -134,7 +138,7 @@ def paint_types(painter: QPainter, picture: Picture, look: Look, frame: Frame, c
         width = small.width(text)
         rect = QRectF(x - 7 - width if lean == RIGHT else x + 7, y + LABEL_DROP, width, small.height)
         around = Frame(rect.left(), rect.top(), rect.right(), rect.bottom())
-        if len(picture.boxes_in(around)) or any(rect.intersects(other) for other in placed):
+        if len(picture.boxes_in(around)) or any(rect.adjusted(-GAP, 0, GAP, 0).intersects(other) for other in placed):
             continue
         placed.append(rect)
         painter.drawText(QPointF(rect.left(), rect.top() + small.ascent + 2), text)

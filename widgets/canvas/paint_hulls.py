@@ -37,13 +37,31 @@ class HullPainter:
             hovered = outline.hull.name == look.marks.hovered_hull
             inside = look.theme.tint(outline.hull.color, LIFTED if hovered else REST)
             ink = look.theme.ink(outline.hull.color)
-            for rect in outline.titles:
+            for rect, tight in zip(outline.titles, outline.tight, strict=True):
+                if tight:
+                    continue
                 text = badge.elided(outline.hull.title, rect.width() - 16)
                 width = badge.width(text)
                 x = rect.right() - 8 - width
                 painter.fillRect(QRectF(x - 3, rect.top() + 6, width + 6, ABOVE - 11), color(inside))
                 painter.setPen(color(ink))
                 painter.drawText(QPointF(x, rect.top() + (ABOVE + badge.ascent) / 2), text)
+
+    def paint_tags(self, painter: QPainter, hulls: Hulls, look: Look, frame: Frame) -> None:
+        """The titles of hulls that have no room for them above their boxes: beside the hull, over what is there."""
+        badge = look.letters.badge
+        painter.setFont(badge.font)
+        for number in hulls.visible(frame):
+            outline = hulls.outline(number)
+            for rect, tight in zip(outline.titles, outline.tight, strict=True):
+                if tight:
+                    text = outline.hull.title
+                    tag = QRectF(rect.right() + 4, rect.top(), badge.width(text) + 10, badge.height + 4)
+                    painter.setPen(pen(outline.hull.color, 1.0))
+                    painter.setBrush(color(look.theme.tint(outline.hull.color, REST)))
+                    painter.drawRoundedRect(tag, 4, 4)
+                    painter.setPen(color(look.theme.ink(outline.hull.color)))
+                    painter.drawText(QPointF(tag.left() + 5, tag.center().y() + badge.ascent / 2), text)
 
     def paint_middle(self, painter: QPainter, hulls: Hulls, look: Look, frame: Frame) -> None:
         """Where there are many: a tint around each box instead of the outlines."""

@@ -73,6 +73,7 @@ class ScenePainter:
                 paint_types(painter, picture, look, frame, self.captions, self.hulls)
             self._hulls.paint_titles(painter, self.hulls, look, frame)
             self._near.paint(painter, picture, self.captions, self.colors, look, boxes)
+            self._hulls.paint_tags(painter, self.hulls, look, frame)
         self._mark(painter, zoom)
 
     def _mark(self, painter: QPainter, zoom: float) -> None:
