@@ -1,4 +1,4 @@
-"""The jobs of this session, newest first: a state, a title, one line of progress."""
+"""The jobs since the window opened, newest first: a state, a title, one line of progress."""
 
 from __future__ import annotations
 
