@@ -65,7 +65,9 @@ class Menus:
         menu = QMenu(self.window)
         menu.setToolTipsVisible(True)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        order = list(self._menus)
         asked = [action for action in self._actions.values() if _is_operation(action)]
+        asked.sort(key=lambda action: order.index(action.menu))
         family = ""
         for action in asked:
             if family and action.menu != family:
