@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,17 +154,11 @@ class EngineControl:
         return task
 
     def _on_profiled(self, tab: Tab, revision: int, outcome: Finished | Failed) -> None:
-        if tab not in self.window.tabs():
-            return
-        if isinstance(outcome, Failed):
-            self._refused(tab, outcome, "onnxruntime")
-            return
-        try:
-            tab.set_profile(read_profile(Path(outcome.result["profile"])), revision)
-        except Fault as fault:
-            self.window.show_fault(fault, "The profile can't be read")
-            return
-        self.window.docks.show("timeline")
+        def take(result: dict[str, Any]) -> None:
+            tab.set_profile(read_profile(Path(result["profile"])), revision)
+            self.window.docks.show("timeline")
+
+        self._take(tab, outcome, take)
 
     def verify(self) -> Task:
         """Runs the shown revision and the model as it was opened on the same inputs, and compares."""
@@ -179,13 +174,20 @@ class EngineControl:
         return self.window.jobs.submit(title, lambda folder: verify_job(reference, graph, folder, **settings), done)
 
     def _on_verified(self, tab: Tab, revision: int, outcome: Finished | Failed) -> None:
+        def take(result: dict[str, Any]) -> None:
+            tab.set_verification(read_verification(Path(result["verification"])), revision)
+
+        self._take(tab, outcome, take)
+
+    def _take(self, tab: Tab, outcome: Finished | Failed, take: Callable[[dict[str, Any]], None]) -> None:
+        """Takes what ONNX Runtime found of a model that is still open, or shows what it refused."""
         if tab not in self.window.tabs():
             return
         if isinstance(outcome, Failed):
             self._refused(tab, outcome, "onnxruntime")
             return
         try:
-            tab.set_verification(read_verification(Path(outcome.result["verification"])), revision)
+            take(outcome.result)
         except Fault as fault:
             self.window.show_fault(fault, "The result can't be read")
 
