@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from graftwerk.widgets.panels.fuzzy import MOST, Fuzzy
 from graftwerk.widgets.panels.palette import Palette, PaletteItem
+from tests.clock import timed
 
 Open = Callable[[list[PaletteItem]], Palette]
 
@@ -85,9 +85,9 @@ def test_a_key_stroke_among_a_hundred_thousand_names_takes_under_50_ms() -> None
     for query in ("m", "ma", "matmul", "layers.19999", "layers.19999 q_proj", "sofmtax", "nothing like this", "zzz"):
         spent = []
         for _ in range(5):
-            start = time.process_time()
-            assert len(fuzzy.search(query)) <= MOST
-            spent.append(time.process_time() - start)
+            found, seconds = timed(fuzzy.search, query)
+            spent.append(seconds)
+            assert len(found) <= MOST
         assert min(spent) < 0.05, query
 
 
