@@ -188,6 +188,8 @@ def _add_option(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
         "number": {"type": float},
         "nodes": {"nargs": "+", "metavar": "NODE", "type": _text},
         "tensors": {"nargs": "+", "metavar": "TENSOR", "type": _text},
+        "texts": {"nargs": "+", "metavar": "TEXT", "type": _text},
+        "file": {"metavar": "FILE", "type": _text},
         "choice": {"choices": parameter.choices},
         "json": {"type": _json, "metavar": "JSON"},
     }

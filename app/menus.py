@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from graftwerk.app.window import Window
 
 #: The menu bar; another family of operations gets a menu of its own, before Engine.
-_MENUS = ("File", "Edit", "Select", "View", "Model", "Interface", "Plugin", "Quantize", "Engine", "Help")
+_MENUS = (
+    "File", "Edit", "Select", "View", "Model", "Interface", "Weights", "Subgraph", "Clean up", "Precision", "Plugin",
+    "Quantize", "Engine", "Help",
+)  # fmt: skip
 
 
 class Menus:

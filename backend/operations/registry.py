@@ -7,13 +7,17 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, ClassVar, Self, TypeVar, get_type_hints
+from typing import Any, ClassVar, NewType, Self, TypeVar, get_type_hints
 
 import msgspec
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId
+
+
+#: A file that an operation reads: absolute, or relative to the working directory. A recipe keeps it relative to itself.
+FilePath = NewType("FilePath", str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,8 @@ class Selection:
 class Operation:
     """Base of all operations: parameters are the fields, each made with a type and `param`.
 
-    Field types are what a recipe can hold: `TensorName`, `NodeRef`, tuples of them, str, int, float, bool, Literal,
-    and dicts of JSON values.
+    Field types are what a recipe can hold: `TensorName`, `NodeRef`, str, tuples of them, `FilePath`, int, float, bool,
+    Literal, and dicts of JSON values.
     """
 
     info: ClassVar[OperationInfo]
@@ -75,7 +79,7 @@ class Operation:
 class Parameter:
     """One field of an operation as forms and the command line need it.
 
-    `kind` is tensor, tensors, node, nodes, text, integer, number, flag, choice or json. `initial` is its default, or
+    `kind` is tensor, tensors, node, nodes, text, texts, file, integer, number, flag, choice or json. `initial` is its default, or
     an empty value of its type where it is required.
     """
 
@@ -193,7 +197,7 @@ def check_parameters(operation: Operation) -> None:
             raise Fault(f"{parameter.label} is {value}; at least {parameter.minimum:g} is needed", parameter.name)
         if parameter.maximum is not None and not value <= parameter.maximum:
             raise Fault(f"{parameter.label} is {value}; at most {parameter.maximum:g} is allowed", parameter.name)
-        if parameter.required and parameter.kind in ("tensor", "node", "text") and value == "":
+        if parameter.required and parameter.kind in ("tensor", "node", "text", "file") and value == "":
             raise Fault(f"{parameter.label} is missing", parameter.name)
 
 
@@ -263,19 +267,20 @@ def _parameters(cls: type[Operation]) -> Iterator[Parameter]:
 
 
 _EMPTY: dict[str, Any] = {
-    "tensor": "", "tensors": (), "node": "", "nodes": (), "text": "", "integer": 0, "number": 0.0, "flag": False,
+    "tensor": "", "tensors": (), "node": "", "nodes": (), "text": "", "texts": (), "file": "", "integer": 0, "number": 0.0, "flag": False,
     "choice": "", "json": {},
 }
 
 
 def _kind(hint: Any) -> tuple[str, tuple[str, ...]]:
     name = getattr(hint, "__name__", "")
-    if name in ("TensorName", "NodeRef"):
-        return ("tensor" if name == "TensorName" else "node"), ()
+    named = {"TensorName": "tensor", "NodeRef": "node", "FilePath": "file"}
+    if name in named:
+        return named[name], ()
     arguments = getattr(hint, "__args__", ())
     inner = {getattr(argument, "__name__", "") for argument in arguments}
-    if getattr(hint, "__origin__", None) is tuple and inner & {"TensorName", "NodeRef"}:
-        return ("tensors" if "TensorName" in inner else "nodes"), ()
+    if getattr(hint, "__origin__", None) is tuple and inner & {"TensorName", "NodeRef", "str"}:
+        return ("tensors" if "TensorName" in inner else "nodes" if "NodeRef" in inner else "texts"), ()
     if arguments and all(isinstance(argument, str) for argument in arguments):
         return "choice", arguments
     return {"str": "text", "int": "integer", "float": "number", "bool": "flag"}.get(name, "json"), ()

@@ -7,7 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPlainTextEdit, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph
@@ -99,6 +110,44 @@ class _Text(Editor):
     def set_value(self, value: Any) -> None:
         self._line.setText(value)
         self._line.setCursorPosition(0)
+
+
+class _Texts(_Text):
+    """Several texts in one line, with commas between them."""
+
+    def value(self) -> Any:
+        return [part for part in map(str.strip, self._line.text().split(",")) if part]
+
+    def set_value(self, value: Any) -> None:
+        super().set_value(", ".join(value))
+
+
+class _File(Editor):
+    """A path, with a button that opens the system's dialog."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__(parameter)
+        self._line = QLineEdit()
+        self._line.textChanged.connect(self.changed)
+        browse = QPushButton("Browse…")
+        browse.setAccessibleName(f"Browse for {parameter.label}")
+        browse.clicked.connect(self._browse)
+        row = QHBoxLayout()
+        row.addWidget(browse)
+        self._hold(self._line)
+        row.insertWidget(0, self._line)
+        self._column.addLayout(row)
+
+    def value(self) -> str:
+        return self._line.text().strip()
+
+    def set_value(self, value: Any) -> None:
+        self._line.setText(value)
+
+    def _browse(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, self.parameter.label, self.value())
+        if path:
+            self._line.setText(path)
 
 
 class _Integer(Editor):
@@ -207,6 +256,8 @@ def make_editor(parameter: Parameter, graph: Graph) -> Editor:
         "tensors": lambda: _Names(parameter, Names.of_tensors(graph)),
         "nodes": lambda: _Names(parameter, Names.of_nodes(graph)),
         "text": lambda: _Text(parameter),
+        "texts": lambda: _Texts(parameter),
+        "file": lambda: _File(parameter),
         "integer": lambda: _Integer(parameter),
         "number": lambda: _Number(parameter),
         "flag": lambda: _Flag(parameter),

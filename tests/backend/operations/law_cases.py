@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from pathlib import Path
 
-from graftwerk.backend.graph.graph import Graph
 from tests.backend.operations import law_models as models
-
-
-@dataclass(frozen=True)
-class Case:
-    """An operation on a model; `first` are steps that prepare it."""
-
-    id: str
-    model: Callable[[], Graph]
-    parameters: dict[str, Any]
-    first: tuple[tuple[str, dict[str, Any]], ...] = ()
-
-    def __str__(self) -> str:
-        shown = "-".join(str(value) for value in self.parameters.values() if isinstance(value, str | int | bool))
-        return f"{self.id}-{self.model.__name__}-{shown}"
-
+from tests.backend.operations.law_case import Case
 
 _MINE = {"nodes": ["Neg_1", "Add_2"], "op_type": "Mine"}
-CASES = [
+_CASES = [
     Case("node.delete", models.chain, {"nodes": ["Relu_0"]}),
     Case("node.delete", models.chain, {"nodes": ["Sigmoid_1"]}),
     Case("node.delete", models.chain, {"nodes": ["Neg_2"]}),
@@ -105,3 +89,6 @@ CASES = [
     Case("plugin.restore", models.residual, {"node": "Mine"}, (("plugin.replace", _MINE),)),
     Case("graph.remove_unused", models.dead, {}, (("plugin.replace", {"nodes": ["Relu_0", "Neg_1"], "op_type": "P"}),)),
 ]  # fmt: skip
+_files = sorted(Path(__file__).parent.glob("cases_*.py"))
+#: Those above, and those of every file cases_*.py beside this one.
+CASES: list[Case] = sum((import_module(f"{__package__}.{file.stem}").CASES for file in _files), _CASES)

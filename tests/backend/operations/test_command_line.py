@@ -11,7 +11,8 @@ import pytest
 from graftwerk.app.commands import command
 from graftwerk.backend.graph.files import load, save
 from graftwerk.backend.operations.registry import apply, info, make
-from tests.backend.operations.law_cases import CASES, Case
+from tests.backend.operations.law_case import Case
+from tests.backend.operations.law_cases import CASES
 from tests.backend.operations.law_models import typed
 
 
@@ -25,7 +26,7 @@ def options(case: Case) -> list[str]:
         match parameter.kind:
             case "flag":
                 found.append(f"--{name}" if value else f"--no-{name}")
-            case "nodes" | "tensors":
+            case "nodes" | "tensors" | "texts":
                 found += [f"--{name}", *value]
             case "json":
                 found.append(f"--{name}={json.dumps(value)}")

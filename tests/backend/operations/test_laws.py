@@ -15,7 +15,8 @@ from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.operations.recipe import Recipe, replay
 from graftwerk.backend.operations.registry import Selection, apply, make, operations, parameters, why_blocked
 from tests.backend.operations import law_models as models
-from tests.backend.operations.law_cases import CASES, Case
+from tests.backend.operations.law_case import Case
+from tests.backend.operations.law_cases import CASES
 from tests.backend.operations.laws import (
     checked,
     computes_the_same,
