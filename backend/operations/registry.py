@@ -15,7 +15,6 @@ from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId
 
-
 #: A file that an operation reads: absolute, or relative to the working directory. A recipe keeps it relative to itself.
 FilePath = NewType("FilePath", str)
 
@@ -79,8 +78,8 @@ class Operation:
 class Parameter:
     """One field of an operation as forms and the command line need it.
 
-    `kind` is tensor, tensors, node, nodes, text, texts, file, integer, number, flag, choice or json. `initial` is its default, or
-    an empty value of its type where it is required.
+    `kind` is tensor, tensors, node, nodes, text, texts, file, integer, number, flag, choice or json. `initial`
+    is its default, or an empty value of its type where it is required.
     """
 
     name: str
@@ -267,8 +266,8 @@ def _parameters(cls: type[Operation]) -> Iterator[Parameter]:
 
 
 _EMPTY: dict[str, Any] = {
-    "tensor": "", "tensors": (), "node": "", "nodes": (), "text": "", "texts": (), "file": "", "integer": 0, "number": 0.0, "flag": False,
-    "choice": "", "json": {},
+    "tensor": "", "tensors": (), "node": "", "nodes": (), "text": "", "texts": (), "file": "", "integer": 0,
+    "number": 0.0, "flag": False, "choice": "", "json": {},
 }
 
 
