@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from graftwerk.backend.graph.external import (
     sparse_tensors,
     training_tensors,
 )
-from graftwerk.backend.graph.graph import Graph, NodeId, Problem, bodies, revisions
+from graftwerk.backend.graph.graph import Graph, NodeId, Problem, bodies, holds_bodies, revisions
 from graftwerk.backend.graph.index import Index
 from graftwerk.backend.graph.tensors import Initializer, Source, Span
 from graftwerk.backend.graph.wire import BYTES, Buffer, fields
@@ -31,7 +32,10 @@ from graftwerk.backend.graph.wire import BYTES, Buffer, fields
 #: Weights up to this size are kept in their record; larger ones stay in the file. One page.
 INLINE_BYTES = 4096
 #: Small node records are parsed together, up to this many bytes: they share memory, which is free when all are gone.
-RUN_BYTES = 1 << 16
+RUN_BYTES = 1 << 18
+#: What the bytes of a node with bodies hold: an attribute's type (field 20), GRAPH or GRAPHS, however it is encoded.
+#: Few other nodes hold it, and looking into the attributes of all would take longer than reading their texts.
+_BODY_TYPE = re.compile(rb"\xa0(?:\x81|\x01[\x05\x0a\x85\x8a])")
 
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_VALUE_INFO = 1, 5, 11, 12, 13
@@ -84,6 +88,7 @@ class _Decoder:
         self.rest = bytearray()
         self.sources: dict[str, Source | None] = {}
         self.with_files: list[NodeId] = []
+        self.holders: list[NodeId] = []
         self.not_ascii: list[ValueInfoProto] = []
 
     def graph(self) -> Graph:
@@ -118,32 +123,34 @@ class _Decoder:
             _GRAPH_OUTPUT: lambda tag, at, end: self.outputs.append(self._info(at, end)),
             _GRAPH_VALUE_INFO: self._value_info,
         }
-        run: list[tuple[int, int, int]] = []  # consecutive node records that wait to be parsed
+        first = last = start  # where the node records start and end that stand behind each other and wait to be parsed
         for number, kind, tag, at, end in fields(self.buffer, start, stop):
             if kind == BYTES and number == _GRAPH_NODE:
-                if run and (run[-1][2] != tag or end - run[0][0] > RUN_BYTES):
-                    self._nodes(run)
-                    run = []
-                run.append((tag, at, end))
+                if last != tag or end - first > RUN_BYTES:
+                    self._nodes(first, last)
+                    first = tag
+                last = end
             elif kind == BYTES and number in handlers:
                 handlers[number](tag, at, end)
             else:
                 self.rest += self.buffer[tag:end]
-        self._nodes(run)
+        self._nodes(first, last)
 
-    def _nodes(self, run: list[tuple[int, int, int]]) -> None:
-        """Node records that stand behind each other, by their tags, starts and ends, parsed in one go."""
-        if not run:
-            return
-        data, first = bytes(self.buffer[run[0][0] : run[-1][2]]), len(self.nodes)
+    def _nodes(self, start: int, stop: int) -> None:
+        """The node records between two places, parsed in one go."""
+        data, first = bytes(self.buffer[start:stop]), len(self.nodes)
         try:
             records: Iterable[NodeProto] = GraphProto.FromString(data).node
         except DecodeError:  # one of them: say which
-            records = [self._parse(NodeProto, at, end) for _, at, end in run]
+            records = [self._parse(NodeProto, at, end) for _, _, _, at, end in fields(self.buffer, start, stop)]
         self.nodes.update(enumerate(records, first))
-        if b"location" in data:  # the key of external data; looking into every attribute would take longer
-            held = enumerate(run, first)
-            self.with_files += [node for node, (_, at, end) in held if b"location" in bytes(self.buffer[at:end])]
+        if b"location" in data or _BODY_TYPE.search(data):
+            for node, (_, _, _, at, end) in enumerate(fields(data, 0, len(data)), first):
+                record = data[at:end]
+                if b"location" in record:  # the key of external data; looking into every attribute would take longer
+                    self.with_files.append(node)
+                if _BODY_TYPE.search(record) and holds_bodies(self.nodes[node]):
+                    self.holders.append(node)
 
     def _parse(self, kind: MessageType[M], start: int, stop: int) -> M:
         return _parsed(kind, bytes(self.buffer[start:stop]), f"byte {start}")
@@ -210,7 +217,7 @@ class _Decoder:
         return source
 
     def _index(self) -> Index:
-        index = Index.of(self.nodes)
+        index = Index.of(self.nodes, self.holders)
         self._check_names(index)
         for what, infos in (("inputs", self.inputs), ("outputs", self.outputs)):
             twice = next((name for name, times in Counter(info.name for info in infos).items() if times > 1), None)

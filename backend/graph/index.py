@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from onnx import NodeProto
 
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.graph import BODY_TYPES, Graph, NodeId, holds_bodies, reads
+from graftwerk.backend.graph.graph import Graph, NodeId, holds_bodies, reads
 
 
 class Index:
@@ -30,32 +30,28 @@ class Index:
         self.holders = set(holders)
 
     @classmethod
-    def of(cls, nodes: Mapping[NodeId, NodeProto]) -> Index:
-        """The index over all nodes at once, as `add` for each would make it. Raises Fault as `add` does."""
-        index = cls()
-        producers, users, names = index.producers, index.users, index.names
-        more_users: dict[str, list[NodeId]] = {}  # a tuple that grows by one at a time would cost its length squared
-        more_names: dict[str, list[NodeId]] = {}
-        for node, record in nodes.items():
-            alone = (node,)
-            for output in record.output[:]:
-                if output and producers.setdefault(output, node) != node:
-                    raise _made_twice(output)
-            for attribute in record.attribute:
-                if attribute.type in BODY_TYPES:
-                    index.holders.add(node)
-                    break
-            for tensor in reads(record) if node in index.holders else record.input[:]:
-                if tensor and users.setdefault(tensor, alone) is not alone:
-                    others = more_users.setdefault(tensor, [])
-                    if not others or others[-1] != node:
-                        others.append(node)
-            name = record.name
-            if name and names.setdefault(name, alone) is not alone:
-                more_names.setdefault(name, []).append(node)
-        for table, more in ((users, more_users), (names, more_names)):
-            table.update((key, (*table[key], *later)) for key, later in more.items())
+    def of(cls, nodes: Mapping[NodeId, NodeProto], holders: Iterable[NodeId]) -> Index:
+        """The index over all nodes at once, as `add` for each would make it. Raises Fault as `add` does.
+
+        Column by column, which takes half the time of a loop over the nodes.
+        """
+        index = cls(holders=holders)
+        outputs = [record.output[:] for record in nodes.values()]
+        index.producers = {output: node for node, made in zip(nodes, outputs, strict=True) for output in made if output}
+        if len(index.producers) < sum(map(len, outputs)):
+            index._check_outputs(nodes, outputs)
+        held = index.holders
+        inputs = [reads(record) if node in held else record.input[:] for node, record in nodes.items()]
+        index.users = _several(nodes, inputs)
+        index.names = _several(nodes, ((record.name,) for record in nodes.values()))
         return index
+
+    def _check_outputs(self, nodes: Iterable[NodeId], outputs: Iterable[Iterable[str]]) -> None:
+        """Raises Fault where a tensor is made twice, by two nodes: of two, `producers` has the last."""
+        for node, made in zip(nodes, outputs, strict=True):
+            for output in made:
+                if output and self.producers[output] != node:
+                    raise _made_twice(output)
 
     def add(self, node: NodeId, record: NodeProto) -> None:
         """Raises Fault where a tensor that the node makes is made already."""
@@ -86,6 +82,21 @@ class Index:
             table[key] = rest
         else:
             del table[key]
+
+
+def _several(nodes: Iterable[NodeId], keys: Iterable[Iterable[str]]) -> dict[str, tuple[NodeId, ...]]:
+    """The nodes of each key that is not empty, in their order; `keys` are those of every node."""
+    found: dict[str, tuple[NodeId, ...]] = {}
+    more: dict[str, list[NodeId]] = {}  # a tuple that grows by one at a time would cost its length squared
+    for node, names in zip(nodes, keys, strict=True):
+        alone = (node,)
+        for name in names:
+            if name and found.setdefault(name, alone) is not alone:
+                others = more.setdefault(name, [])
+                if not others or others[-1] != node:
+                    others.append(node)
+    found.update((name, (*found[name], *others)) for name, others in more.items())
+    return found
 
 
 def _made_twice(tensor: str) -> Fault:

@@ -145,7 +145,7 @@ class Initializer:
         make; None where nothing is."""
         if self.dtype not in BITS and self.dtype != TensorProto.STRING:
             return f"Has the datatype {self.dtype}, which is not known"
-        if any(size < 0 for size in self.proto.dims):
+        if min(self.proto.dims, default=0) < 0:
             return f"Has a negative dimension: {', '.join(map(str, self.dims))}"
         if self.missing or (self.span is None and not self.proto.HasField("raw_data")):
             return None

@@ -47,6 +47,8 @@ def fields(buffer: Buffer, at: int, end: int) -> Iterator[tuple[int, int, int, i
             size = buffer[at] if at < end else 0x80
             if size < 0x80:
                 at += 1
+            elif at + 1 < end and (more := buffer[at + 1]) < 0x80:  # most nodes: a call would take longer than the rest
+                size, at = size & 0x7F | more << 7, at + 2
             else:
                 size, at = varint(buffer, at, end)
             stop = at + size

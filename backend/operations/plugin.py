@@ -216,7 +216,8 @@ def _in_order(graph: Graph, nodes: Sequence[NodeId]) -> list[NodeId]:
     """The nodes as a body lists them: as the graph does, and sorted where the file that it came from was not."""
     place = {node: at for at, node in enumerate(graph.nodes)}
     records = {node: graph.nodes[node] for node in nodes}
-    return topological(records, Index.of(records), sorted(nodes, key=place.__getitem__))
+    index = Index.of(records, graph.holders.intersection(records))
+    return topological(records, index, sorted(nodes, key=place.__getitem__))
 
 
 def _shared_constant(graph: Graph, node: NodeId, chosen: set[NodeId]) -> bool:

@@ -24,6 +24,7 @@ from graftwerk.backend.graph.decode import decode
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import external_locations, load, save, stage
+from graftwerk.backend.graph.wire import prefix
 from graftwerk.resources import bundled_models
 from tests.backend.operations import law_models as models
 
@@ -129,6 +130,26 @@ def test_a_graph_in_two_pieces_is_one(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(first.SerializeToString() + second.SerializeToString())
     save(load(tmp_path / "a.onnx"), tmp_path / "b.onnx")
     assert proto(tmp_path / "b.onnx") == whole
+
+
+@pytest.mark.parametrize(
+    "kind", [b"\xa0\x01\x05", b"\xa0\x01\x85\x00", b"\xa0\x81\x00\x05", b"\xa0\x81\x80\x00\x85\x80\x00"]
+)
+def test_bodies_are_found_however_their_type_is_encoded(kind: bytes) -> None:
+    """A number may be written with more bytes than it needs; what a body reads is read by its node."""
+    body = helper.make_graph([helper.make_node("Neg", ["x"], ["b"])], "body", [], [
+        helper.make_tensor_value_info("b", TensorProto.FLOAT, [4])])  # fmt: skip
+    attributes = []
+    for name in ("then_branch", "else_branch"):
+        data = onnx.AttributeProto(name=name, g=body).SerializeToString() + kind
+        attributes.append(prefix(5, len(data)) + data)
+    node = NodeProto(op_type="If", input=["c"], output=["y"]).SerializeToString() + b"".join(attributes)
+    others = onnx.GraphProto(node=[NodeProto(op_type="Relu", input=["x"], output=[name]) for name in "rst"])
+    graph = others.SerializeToString() + prefix(1, len(node)) + node
+    model = ModelProto(ir_version=8, opset_import=[helper.make_opsetid("", 17)]).SerializeToString()
+    opened = decode(model + prefix(7, len(graph)) + graph, None, None)
+    assert opened.holders == {3}
+    assert opened.consumers("x") == (0, 1, 2, 3)
 
 
 @pytest.mark.parametrize("model", [models.branches, models.loop, models.dead, models.plugin, models.old_inputs])
