@@ -43,6 +43,7 @@ class Edit:
         self._touched: set[NodeId] = set()
         self._behind: dict[NodeId, NodeId] = {}
         self._incomplete = graph.incomplete
+        self._sources = graph.sources
 
     # Reading
 
@@ -67,7 +68,11 @@ class Edit:
 
     @property
     def sources(self) -> Mapping[str, Source | None]:
-        return self.base.sources
+        return self._sources
+
+    def add_source(self, location: str, source: Source) -> None:
+        """Names a file of external data that lies elsewhere than beside the model; a save copies it there."""
+        self._sources = {**self._sources, location: source}
 
     def is_input(self, tensor: str) -> bool:
         return tensor in self._inputs
@@ -102,7 +107,7 @@ class Edit:
         return _fresh(base, lambda name: name in inner or name in self._index.users or self._named(name))
 
     def _named(self, tensor: str) -> bool:
-        return self.defines(tensor) or self.is_output(tensor)
+        return self.defines(tensor) or self.is_output(tensor) or tensor in self.base.reserved
 
     def _inner_names(self) -> set[str]:
         """What bodies define. An outer tensor of such a name could not be seen in them, and onnx.checker refuses it."""
@@ -201,6 +206,8 @@ class Edit:
         """Renames a tensor wherever it is made, read, declared or put out. Raises Fault where the name is in use."""
         if self.defines(new):
             raise Fault("The tensor exists already", new, "Choose another name")
+        if new in self.base.reserved:
+            raise Fault("A tensor of the graph around this one has this name", new, "Choose another name")
         if new in self._inner_names():
             raise Fault("A tensor inside the body of a node has this name", new, "Choose another name")
         made, known = self.producer(old), self.type_of(old)
@@ -313,11 +320,13 @@ class Edit:
             initializers=self.initializers, value_infos=self.value_infos, functions=tuple(self.functions),
             model=self.header, producers=self._index.producers, users=self._index.users,
             names=self._index.names, holders=frozenset(self._index.holders), next_id=self._next, types=known,
-            incomplete=self._incomplete,
+            incomplete=self._incomplete, sources=self._sources,
             touched=self.touched, revision=next(revisions), parent=base.revision,
         )  # fmt: skip
 
     def _check_tensors(self) -> None:
+        if self.base.reserved:
+            self._check_reserved()
         sparse = {tensor.values.name for tensor in self.base.skeleton.sparse_initializer}
         for node in self._suspects():
             for tensor in reads(self.nodes[node]):
@@ -327,6 +336,14 @@ class Edit:
         for name in self._outputs:
             if not self.defines(name) and name not in sparse:
                 raise Fault("Nothing would make this graph output then", name, "Change the outputs first")
+
+    def _check_reserved(self) -> None:
+        """Raises Fault where a nested graph would define a name of a graph around it, which ONNX forbids."""
+        base = self.base
+        fresh = self._index.producers.keys() - base.producers.keys()
+        fresh |= self.initializers.keys() - base.initializers.keys() | self._inputs.keys()
+        for name in sorted((fresh & base.reserved) - {info.name for info in base.inputs}):
+            raise Fault("A tensor of the graph around this one has this name", name, "Choose another name")
 
     def _suspects(self) -> set[NodeId]:
         """Nodes whose inputs the edit may have taken away: the touched ones, and readers of what is gone."""

@@ -133,16 +133,15 @@ def external_locations(graph: Graph) -> set[str]:
 
 
 def _copy_external(graph: Graph, folder: Path, transfer: Callable[[Path, Path], None]) -> None:
-    if graph.folder is None or graph.folder.resolve() == folder.resolve():
-        return
     spans = (weight.span for weight in graph.initializers.values() if weight.span and weight.external)
     opened = dict(graph.sources) | {span.location: span.source for span in spans if span.source}
     for location in sorted(external_locations(graph)):
-        origin = external_path(location, location, graph.folder)
-        target = external_path(location, location, folder)
-        if origin is None or target is None or not origin.exists():
-            continue  # missing when opened; the model says so, and is saved as it is
         source = opened.get(location)
+        # Where it was read from: beside the model, or beside another one that was merged into it.
+        origin = source.path if source is not None else external_path(location, location, graph.folder)
+        target = external_path(location, location, folder)
+        if origin is None or target is None or not origin.exists() or origin.resolve() == target.resolve():
+            continue  # missing when opened; the model says so, and is saved as it is
         if source is not None:
             source.unchanged()
         if target.exists() and not _same_file(origin, target):

@@ -39,7 +39,8 @@ class Graph:
     what we don't understand is kept. `types` are inferred; what the file declares stands in `value_infos`. `touched`
     names the nodes that the edit which made this revision added, removed or replaced in the revision `parent`.
     Revisions are numbered in the order in which this process made them. `holders` are the nodes that have bodies.
-    `sources` are the files of external data in `folder` by location, None for one that is missing.
+    `sources` are the files of external data in `folder` by location, None for one that is missing. `reserved` are
+    names of the graphs around a nested one, which ONNX lets it read but not define anew.
     """
 
     nodes: Mapping[NodeId, NodeProto]
@@ -60,6 +61,7 @@ class Graph:
     types: Mapping[str, TensorType] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     incomplete: Reason | None = None
+    reserved: frozenset[str] = frozenset()
     touched: frozenset[NodeId] = frozenset()
     revision: int = 0
     parent: int = -1
