@@ -20,7 +20,7 @@ from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.recipe import Recipe, replay
-from graftwerk.backend.operations.registry import OperationInfo, Parameter, apply, info, make, operations
+from graftwerk.backend.operations.registry import Operation, OperationInfo, Parameter, apply, info, make, operations
 from graftwerk.backend.output_paths import check_outputs
 
 
@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("recipe", type=Path)
     one.add_argument("model", type=Path)
     one.add_argument("-o", "--output", type=Path, required=True)
+    text = "another value for one of the recipe's parameters; may be repeated"
+    one.add_argument("--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help=text)
     one.add_argument("--json", action="store_true")
     one.set_defaults(function=_apply)
 
@@ -226,12 +228,23 @@ def _apply(parsed: argparse.Namespace) -> int:
     recipe = Recipe.load(parsed.recipe)
     graph = _load_typed(parsed.model)
 
-    def tell(number: int, step: Any) -> None:
-        print(f"[{number}/{len(recipe.steps)}] {step.summary()}", file=sys.stderr)
+    def tell(number: int, operation: Operation) -> None:
+        print(f"[{number}/{len(recipe.steps)}] {operation.summary()}", file=sys.stderr)
 
     with _hinting("Change this step in the recipe, or leave it out"):
-        changed = replay(recipe.steps, graph, tell)
-    return _finish(changed, parsed, steps=len(recipe.steps))
+        changed = replay(recipe, graph, dict(parsed.set), tell)
+    return _finish(changed, parsed, steps=sum(step.enabled for step in recipe.steps))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, where the value is JSON, or else a text."""
+    name, equals, value = _text(text).partition("=")
+    if not (equals and name):
+        raise argparse.ArgumentTypeError("it is not NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _load_typed(path: Path) -> Graph:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,11 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from graftwerk import resources
 from graftwerk.app.tab import Tab
-from graftwerk.backend.document import Document, Revision
+from graftwerk.backend.document import Document, History
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import TEXT_FORMATS, save
 from graftwerk.backend.graph.standin import deployable
-from graftwerk.backend.operations.recipe import Recipe, revisions
+from graftwerk.backend.operations.recipe import Recipe
 
 if TYPE_CHECKING:
     from graftwerk.app.window import Window
@@ -101,29 +100,16 @@ class FileControl:
             self.window.attempt(lambda: tab.document.recipe.save(Path(name)), f"Saved {name}")
 
     def apply_recipe(self) -> None:
-        """Replays a recipe on the shown model: all of its steps, or none."""
+        """Replays a recipe on the shown model; where a step can't be done, the recipe's panel says why."""
         tab = self.window.need_tab()
         name, _ = QFileDialog.getOpenFileName(self.window, "Apply a recipe", self._folder(), RECIPES)
         if not name:
             return
 
-        graph = tab.document.graph
+        def work() -> History:
+            return tab.document.with_recipe(Recipe.load(Path(name)))
 
-        def work() -> list[Revision]:
-            steps = Recipe.load(Path(name)).steps
-            made = zip(revisions(steps, graph), steps, strict=True)
-            return [Revision(after, step) for after, step in made]
-
-        def show(ready: Future[list[Revision]]) -> None:
-            if self.window.attempt(ready.result) and tab in self.window.tabs():
-                if tab.document.graph.revision != graph.revision:
-                    self.window.say("The model was edited while the recipe was applied; do it again", error=True)
-                    return
-                tab.document.extend(ready.result())
-                self.window.say(f"Applied {Path(name).name}")
-
-        self.window.say(f"Applying {Path(name).name} …")
-        self.window.jobs.compute(work, show)  # a recipe may fold constants, which takes its time
+        self.window.recipes.rewrite(tab, work, f"Applied {Path(name).name}")
 
     def export_picture(self) -> None:
         tab = self.window.need_tab()

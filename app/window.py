@@ -19,6 +19,7 @@ from graftwerk.app.engine_control import EngineControl
 from graftwerk.app.file_control import FileControl
 from graftwerk.app.jobs import Jobs
 from graftwerk.app.menus import Menus
+from graftwerk.app.recipe_control import RecipeControl
 from graftwerk.app.search_control import SearchControl
 from graftwerk.app.settings import Settings
 from graftwerk.app.status import StatusLine
@@ -46,6 +47,7 @@ class Window(QMainWindow):
         self.theme: Theme = DARK if settings.dark else LIGHT
         self.jobs = Jobs(self)
         self.files = FileControl(self)
+        self.recipes = RecipeControl(self)
         self.edits = EditControl(self)
         self.engines = EngineControl(self)
         self.searching = SearchControl(self)

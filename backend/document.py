@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import load, save
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.types import TensorType
-from graftwerk.backend.operations.recipe import Recipe
+from graftwerk.backend.operations.recipe import Recipe, revisions
+from graftwerk.backend.operations.recipe_files import check_files
 from graftwerk.backend.operations.registry import Operation, apply
+from graftwerk.backend.operations.step import Step
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A graph, and the operation that made it of the revision before; None for the model as it was opened."""
+    """A graph, and the operation that made it of the revision before; None for the model as it was opened, and for a
+    step that is not enabled. `step` is the line of the recipe, where it says more than the operation."""
 
     graph: Graph
     operation: Operation | None = None
+    step: Step | None = None
+
+    @property
+    def line(self) -> Step | None:
+        """The line of the recipe; None for the model as it was opened."""
+        return self.step or (Step.of(self.operation) if self.operation is not None else None)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The revisions that undo and redo reach, oldest first, and which is shown. Where a step of the recipe can't be
+    done, `stopped` says why, and `waiting` are that step and those behind it."""
+
+    revisions: tuple[Revision, ...]
+    at: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    waiting: tuple[Step, ...] = ()
+    stopped: Fault | None = None
 
 
 class Document:
@@ -32,9 +55,11 @@ class Document:
         self.path = path
         self.origin = path.name if path is not None else ""
         self.listeners: list[Callable[[], None]] = []
-        self._revisions = [Revision(graph)]
-        self._at = 0
-        self._saved: int | None = 0
+        self._history = History((Revision(graph),), 0)
+        self._saved = graph.revision
+        #: What undo goes back to where the recipe was rewritten last, and redo after that.
+        self._before_rewrite: History | None = None
+        self._after_rewrite: History | None = None
 
     @classmethod
     def open(cls, path: Path) -> Document:
@@ -42,35 +67,40 @@ class Document:
         return cls(load(path), path)
 
     @property
+    def history(self) -> History:
+        return self._history
+
+    @property
     def graph(self) -> Graph:
-        return self._revisions[self._at].graph
+        return self._history.revisions[self._history.at].graph
 
     @property
     def revisions(self) -> tuple[Revision, ...]:
         """All revisions that undo and redo can reach, oldest first."""
-        return tuple(self._revisions)
+        return self._history.revisions
 
     @property
     def at(self) -> int:
         """The index of the shown revision."""
-        return self._at
+        return self._history.at
 
     @property
     def dirty(self) -> bool:
-        return self._saved != self._at
+        return self._saved != self.graph.revision
 
     @property
     def can_undo(self) -> bool:
-        return self._at > 0
+        return self.at > 0 or self._before_rewrite is not None
 
     @property
     def can_redo(self) -> bool:
-        return self._at + 1 < len(self._revisions)
+        return self.at + 1 < len(self.revisions) or self._after_rewrite is not None
 
     @property
     def recipe(self) -> Recipe:
-        steps = tuple(r.operation for r in self._revisions[1 : self._at + 1] if r.operation is not None)
-        return Recipe(steps, self.origin)
+        """The steps up to the shown revision, and those that wait because one can't be done."""
+        done = tuple(filter(None, (revision.line for revision in self.revisions[1 : self.at + 1])))
+        return Recipe(done + self._history.waiting, self.origin, self._history.parameters)
 
     def apply(self, operation: Operation) -> Graph:
         """Makes a new revision and shows it; what could be redone is gone. Raises Fault where it can't be done."""
@@ -82,37 +112,86 @@ class Document:
         """Shows a revision that was made of the shown one elsewhere (a slow operation, in a job)."""
         self.extend([Revision(graph, operation)])
 
-    def extend(self, revisions: Sequence[Revision]) -> None:
+    def extend(self, made: Sequence[Revision]) -> None:
         """Shows the last of some revisions, the first of which was made of the shown one."""
-        if self._saved is not None and self._saved > self._at:
-            self._saved = None  # the saved revision can't be reached any more
-        del self._revisions[self._at + 1 :]
-        self._revisions.extend(revisions)
-        self._at += len(revisions)
-        self._changed()
+        kept = self.revisions[: self.at + 1]
+        self._show(replace(self._history, revisions=(*kept, *made), at=self.at + len(made)))
+
+    def rewritten(self, steps: Sequence[Step], parameters: Mapping[str, Any]) -> History:
+        """What the document's history is with another recipe, from the first step on that differs. Takes as long as
+        its steps do, and may run in any thread; `rewrite` then shows it.
+
+        A step that can't be done stops it: see `History.stopped`.
+        """
+        kept = [self.revisions[0]]
+        for revision, step in zip(self.revisions[1:], steps, strict=False):
+            same = step.enabled and revision.operation is not None and _made(step, parameters) == revision.operation
+            if not same and (step.enabled or revision.operation is not None):
+                break
+            kept.append(replace(revision, step=step))
+        done, rest = len(kept) - 1, steps[len(kept) - 1 :]
+        made, stopped = kept, None
+        try:
+            for step, (operation, graph) in zip(rest, revisions(rest, kept[-1].graph, parameters, done), strict=True):
+                made.append(Revision(graph, operation, step))
+        except Fault as fault:
+            stopped = fault
+        waiting = tuple(steps[len(made) - 1 :])
+        return History(tuple(made), len(made) - 1, dict(parameters), waiting, stopped)
+
+    def with_recipe(self, recipe: Recipe) -> History:
+        """What the document's history is with a recipe's steps behind the shown revision; see `rewritten`.
+
+        Raises Fault where a parameter of the recipe has another value here already.
+        """
+        known = self._history.parameters
+        for name, value in recipe.parameters.items():
+            if known.get(name, value) != value:
+                hint = "Rename one of them, or give them the same value"
+                raise Fault(f"The parameter {name} is {known[name]} here and {value} in the recipe", name, hint)
+        check_files(recipe)
+        here = self.recipe
+        return self.rewritten((*here.steps, *recipe.steps), {**known, **recipe.parameters})
+
+    def rewrite(self, history: History) -> None:
+        """Shows a history that `rewritten` made of the shown one; undo brings back the one before."""
+        before = self._history
+        self._show(history)
+        self._before_rewrite = before
 
     def go(self, index: int) -> None:
         """Shows one of `revisions`."""
-        if not 0 <= index < len(self._revisions):
+        if not 0 <= index < len(self.revisions):
             raise IndexError(index)
-        if index != self._at:
-            self._at = index
-            self._changed()
+        if index != self.at:
+            self._show(replace(self._history, at=index))
 
     def undo(self) -> None:
-        self.go(self._at - 1)
+        if self._before_rewrite is None:
+            return self.go(self.at - 1)
+        after = self._history
+        self._show(self._before_rewrite)
+        self._after_rewrite = after
+        return None
 
     def redo(self) -> None:
-        self.go(self._at + 1)
+        if self._after_rewrite is None:
+            return self.go(self.at + 1)
+        return self.rewrite(self._after_rewrite)
 
     def set_types(self, graph: Graph, types: Mapping[str, TensorType]) -> bool:
         """Takes what shape inference found for a revision, if it is still here; says whether it was."""
-        for index, revision in enumerate(self._revisions):
-            if revision.graph.revision == graph.revision:
-                self._revisions[index] = Revision(graph.with_types(types), revision.operation)
-                self._changed()
-                return True
-        return False
+        known = [revision.graph.revision == graph.revision for revision in self.revisions]
+        if not any(known):
+            return False
+        typed = graph.with_types(types)
+        found = tuple(
+            replace(revision, graph=typed) if same else revision
+            for revision, same in zip(self.revisions, known, strict=True)
+        )
+        self._history = replace(self._history, revisions=found)
+        self._changed()
+        return True
 
     def save(self, path: Path | None = None) -> None:
         """Saves the shown revision. Raises Fault where it can't be written, and is dirty then as before."""
@@ -121,9 +200,21 @@ class Document:
             raise ValueError("a document that was never saved needs a path")
         save(self.graph, target)
         self.path = target
-        self._saved = self._at
+        self._saved = self.graph.revision
+        self._changed()
+
+    def _show(self, history: History) -> None:
+        self._history = history
+        self._before_rewrite = self._after_rewrite = None
         self._changed()
 
     def _changed(self) -> None:
         for listener in tuple(self.listeners):
             listener()
+
+
+def _made(step: Step, parameters: Mapping[str, Any]) -> Operation | None:
+    try:
+        return step.operation(parameters)
+    except Fault:
+        return None  # the replay says so, at its place

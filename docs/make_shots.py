@@ -10,7 +10,7 @@ from pathlib import Path
 from graftwerk import resources
 from graftwerk.app.unattended import quantize_layers
 from graftwerk.backend.graph.files import load, save
-from graftwerk.backend.operations.recipe import replay
+from graftwerk.backend.operations.recipe import Recipe, replay
 
 DOCS = Path(__file__).parent
 
@@ -28,7 +28,7 @@ def main() -> int:
         digits = resources.model("digits.onnx")
         graph = load(digits)
         model = Path(folder) / "digits_int8.onnx"
-        save(replay(quantize_layers(graph, digits), graph), model)
+        save(replay(Recipe.of(quantize_layers(graph, digits)), graph), model)
         for name, arguments in SHOTS.items():
             program = [sys.executable, "-m", "graftwerk.app.main"]
             command = [*program, "shot", str(model), "-o", str(DOCS / name), *arguments]

@@ -229,7 +229,7 @@ def why_blocked(operation: Operation, graph: Graph) -> Reason | None:
     """Why an operation can't be done to a graph: bad parameters and unknown names included."""
     try:
         check_parameters(operation)
-        return operation.blocked(graph)
+        return named(operation, graph).blocked(graph)
     except Fault as fault:
         return Reason(str(fault), fault.hint)
 
@@ -237,12 +237,28 @@ def why_blocked(operation: Operation, graph: Graph) -> Reason | None:
 def apply(operation: Operation, graph: Graph) -> Graph:
     """The revision that an operation makes of a graph. Raises Fault where it is blocked or can't be done."""
     check_parameters(operation)
+    operation = named(operation, graph)
     reason = operation.blocked(graph)
     if reason is not None:
         raise reason.fault(operation.info.title)
     edit = Edit(graph)
     operation.apply(edit)
     return edit.commit()
+
+
+def named(operation: Operation, graph: Graph) -> Operation:
+    """The operation with names where it has selectors (`@op=Conv`, see `selectors`). Raises Fault as they do."""
+    values = (getattr(operation, parameter.name) for parameter in operation.info.parameters)
+    if not any(_may_select(value) for value in values):
+        return operation
+    from graftwerk.backend.operations.selectors import expanded  # that needs operations
+
+    return expanded(operation, graph)
+
+
+def _may_select(value: Any) -> bool:
+    texts = value if isinstance(value, tuple) else (value,)
+    return any(isinstance(text, str) and text.startswith("@") for text in texts)
 
 
 def _parameters(cls: type[Operation]) -> Iterator[Parameter]:

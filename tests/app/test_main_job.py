@@ -105,7 +105,7 @@ def test_dragging_a_pill_across_a_node_moves_the_pair(window: Window, open_model
     point_of(tab, pool)
     start = driving.point_of_box(tab, int(pill))
     driving.drag(tab, start, point_of(tab, pool))
-    (step,) = tab.document.recipe.steps
+    (step,) = tab.document.recipe.operations()
     assert (step.info.id, step.across) == ("qdq.move", tab.graph.ref(pool))  # type: ignore[attr-defined]
     diagram = tab.canvas.picture.diagram
     (pill,) = np.flatnonzero(diagram.kind == Kind.PILL)

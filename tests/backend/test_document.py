@@ -48,7 +48,7 @@ def test_an_edit_after_undo_drops_what_could_be_redone() -> None:
     document.go(1)
     document.apply(OTHER)
     assert [revision.operation for revision in document.revisions] == [None, RENAME, OTHER]
-    assert document.recipe.steps == (RENAME, OTHER)
+    assert document.recipe.operations() == (RENAME, OTHER)
     with pytest.raises(IndexError):
         document.redo()
 
@@ -114,7 +114,6 @@ def test_the_recipe_replays_on_the_file(tmp_path: Path) -> None:
     recipe = document.recipe
     assert recipe.model == "digits.onnx"
     recipe.save(tmp_path / "recipe.json")
-    steps = Recipe.load(tmp_path / "recipe.json").steps
-    again = replay(steps, load(bundled("digits")))
+    again = replay(Recipe.load(tmp_path / "recipe.json"), load(bundled("digits")))
     assert list(again.nodes.values()) == list(document.graph.nodes.values())
     assert again.is_output("scores")

@@ -59,10 +59,10 @@ def test_laws(case: Case) -> None:
     document.redo()
     assert document.graph is result
 
-    recipe = Recipe.loads(Recipe((operation,), "model.onnx").dumps())
-    assert recipe.steps == (operation,)
+    recipe = Recipe.loads(Recipe.of((operation,), "model.onnx").dumps())
+    assert recipe.operations() == (operation,)
     assert make(case.id, parameters(operation)) == operation
-    replayed = replay(recipe.steps, graph)
+    replayed = replay(recipe, graph)
     assert to_model(replayed).SerializeToString(deterministic=True) == to_model(result).SerializeToString(
         deterministic=True
     )

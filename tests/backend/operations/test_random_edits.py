@@ -124,8 +124,8 @@ def _replays(document: Document, start: Graph) -> None:
     assert recipe == document.recipe
     last = to_model(document.graph).SerializeToString(deterministic=True)
     again = start
-    for step in recipe.steps:
-        again = replay([step], again)
+    for step in recipe.operations():
+        again = replay(Recipe.of([step]), again)
         again = again.with_types(typed(again).types)
     assert to_model(again).SerializeToString(deterministic=True) == last
     while document.can_undo:

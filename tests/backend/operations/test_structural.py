@@ -330,10 +330,10 @@ def test_a_replay_knows_types_again_after_a_step_that_forgot_them() -> None:
         make("interface.set_input", {"tensor": "x", "dims": "batch,3"}),
         make("interface.mark_output", {"tensor": "r"}),
     ]
-    graph = replay(steps, models.chain())
+    graph = replay(Recipe.of(steps), models.chain())
     assert TensorType.of(graph.outputs[2].type) == TensorType(1, ("batch", 3))
     with pytest.raises(Fault, match=r"step 2 \(interface.mark_output\)"):
-        replay([steps[0], steps[1]], models.chain().with_types({}))
+        replay(Recipe.of(steps[:2]), models.chain().with_types({}))
 
 
 def test_bad_parameters_name_the_parameter() -> None:
