@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx
 
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
 from graftwerk.backend.graph.index import Index, ordered, topological
+from graftwerk.backend.graph.tensors import Initializer
 
 _STANDARD = ("", "ai.onnx")
+PUT_BACK = "Put the values back: Weights, Put stripped weights back"
 UNORDERED = "The nodes are not in topological order"
 
 
@@ -35,6 +37,13 @@ def check(graph: Graph) -> tuple[Problem, ...]:
     found.extend(_names(graph))
     found.extend(_unknown_operators(graph))
     return tuple(found)
+
+
+def stripped_reason(weights: Iterable[Initializer]) -> Reason | None:
+    """Why a model can't run some of whose weights were stripped."""
+    names = [weight.name for weight in weights if weight.stripped is not None]
+    more = f" and of {len(names) - 1} more weights" if len(names) > 1 else ""
+    return Reason(f"The values of {names[0]}{more} were stripped", PUT_BACK) if names else None
 
 
 def _check_opset(graph: Graph) -> None:
@@ -73,7 +82,9 @@ def _check_tensors(graph: Graph) -> None:
 def _weights(graph: Graph) -> Iterator[Problem]:
     for name, weight in graph.initializers.items():
         wrong = weight.wrong()
-        if wrong is not None:
+        if weight.stripped is not None and wrong is not None:
+            yield Problem(wrong, name, PUT_BACK, "error")
+        elif wrong is not None:
             yield Problem(wrong, name, "The file is damaged, or its data belongs to another export", "error")
 
 

@@ -16,9 +16,9 @@ import onnx
 
 from graftwerk.backend.atomic import atomic
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.check import check
+from graftwerk.backend.graph.check import check, stripped_reason
 from graftwerk.backend.graph.decode import decode, uncollected
-from graftwerk.backend.graph.encode import to_model, write
+from graftwerk.backend.graph.encode import MESSAGE_LIMIT, pieces, to_model, total, write
 from graftwerk.backend.graph.external import (
     external_location,
     external_path,
@@ -28,6 +28,7 @@ from graftwerk.backend.graph.external import (
     training_tensors,
 )
 from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.placing import Placed, moved_out, placed, write_files
 from graftwerk.backend.graph.tensors import Source
 from graftwerk.backend.graph.text_form import as_text
 
@@ -47,7 +48,7 @@ def load(path: Path) -> Graph:
     try:
         with uncollected():
             graph = _load(path)
-            return replace(graph, problems=check(graph))
+            return replace(graph, problems=check(graph), incomplete=stripped_reason(graph.initializers.values()))
     except Fault as fault:
         place = f"{path.name}: {fault.where}" if fault.where else path.name
         hint = fault.hint or "The file is damaged, or of another kind than its name says: export or copy it again"
@@ -87,26 +88,55 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def save(graph: Graph, path: Path) -> None:
+def save(graph: Graph, path: Path) -> str:
     """Writes a model, whole or not at all: beside the target, synced, then put in its place.
 
-    External data that was not touched is copied byte for byte, or left where it is when the folder is the same. Raises
-    Fault where something can't be written or a weight can't be read; the old file is then as it was.
+    External data that was not touched is copied byte for byte, or left where it is when the folder is the same;
+    weights that are to go to a file of their own are written there first. A model that is too large for one file
+    gets its weights moved to external data by itself: the name of that file is returned, "" where there is none.
+    Raises Fault where something can't be written or a weight can't be read; the old file is then as it was.
     """
     path = Path(path)
     try:
         target = path.resolve()
         kind = TEXT_FORMATS.get(target.suffix.lower())
+        moved = f"{target.name}.data" if kind is None and too_large(graph) else ""
+        found = placed(moved_out(graph, moved) if moved else graph)
+        taken = found.files.keys() & (external_locations(graph) | {target.name})
+        if taken:
+            hint = "Choose another name in Weights, Move to external data"
+            raise Fault("The name of a file of external data is in use by the model", min(taken), hint)
         # Before anything is written, for a text form can refuse the model.
-        text = as_text(to_model(graph, weights="own"), kind) if kind is not None else b""
+        text = as_text(to_model(found.graph, weights="own"), kind) if kind is not None else b""
         with atomic(target) as file:
             _copy_external(graph, target.parent, _copy)
+            write_files(found.files, target.parent, _own_locations(target) if found.files else frozenset())
             if kind is None:
-                write(graph, file)
+                write(found.graph, file)
             else:
                 file.write(text)
     except OSError as error:
         raise Fault(f"Can't write: {error.strerror}", str(path), "The file is as it was; save elsewhere") from error
+    return moved
+
+
+def too_large(graph: Graph) -> bool:
+    """Whether the model would be larger than protobuf can read back, with what is in it now."""
+    kept = [weight for weight in graph.initializers.values() if not weight.file and not weight.external]
+    # Writing out all records takes a while, and is needed only where the weights are half of it.
+    if 2 * sum(weight.nbytes for weight in kept) < MESSAGE_LIMIT:
+        return False
+    return total(pieces(placed(graph).graph)) > MESSAGE_LIMIT
+
+
+def _own_locations(target: Path) -> frozenset[str]:
+    """The files that the model refers to which lies where another is to be saved: they go with it."""
+    if not target.is_file():
+        return frozenset()
+    try:
+        return frozenset(external_locations(load(target)))
+    except Fault:
+        return frozenset()  # no model, or damaged: nothing is known to be its
 
 
 def stage(graph: Graph, folder: Path) -> Path:
@@ -115,8 +145,11 @@ def stage(graph: Graph, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         _copy_external(graph, folder, _link)
         path = folder / "model.onnx"
+        plain = 2 * sum(w.nbytes for w in graph.initializers.values() if not w.external) < MESSAGE_LIMIT
+        found = Placed(graph, {}) if plain else placed(moved_out(graph, f"{path.name}.data"))
+        write_files(found.files, folder, frozenset())
         with path.open("wb") as file:
-            write(graph, file)
+            write(found.graph, file)
     except OSError as error:
         raise Fault(f"Can't write: {error.strerror}", str(folder), "Is the disk full?") from error
     return path

@@ -25,6 +25,8 @@ BITS: dict[int, int] = {
     TensorProto.FLOAT8E5M2FNUZ: 8, TensorProto.UINT4: 4, TensorProto.INT4: 4, TensorProto.FLOAT4E2M1: 4,
     24: 8, 25: 2, 26: 2,  # FLOAT8E8M0, UINT2 and INT2, which older releases of onnx have no names for
 }
+#: Keys of the metadata of a weight without its values: the file they were in, and the SHA-256 of `raw`.
+STRIPPED, STRIPPED_HASH = "graftwerk.stripped", "graftwerk.stripped.sha256"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,11 +100,13 @@ class Initializer:
     """A weight: its record, and where its bytes lie when they are not in the record.
 
     `proto.raw_data` is empty where `span` is given. A span with a `location` is ONNX external data, one without is
-    a part of the model's own file.
+    a part of the model's own file, or of another that the values were taken from. `file` is where a save is to put
+    the values: the location of a file of external data beside the model, or "" for where they are.
     """
 
     proto: TensorProto
     span: Span | None = None
+    file: str = ""
     #: Number of elements.
     size: int = field(init=False)
 
@@ -140,6 +144,13 @@ class Initializer:
     def missing(self) -> bool:
         return self.span is not None and self.span.source is None
 
+    @property
+    def stripped(self) -> str | None:
+        """The file that its values were in before they were stripped; None for a weight that has its values."""
+        if self.span is not None or not self.proto.metadata_props:
+            return None
+        return next((entry.value for entry in self.proto.metadata_props if entry.key == STRIPPED), None)
+
     def wrong(self) -> str | None:
         """What is wrong with its record: a datatype or shape that there is not, or a number of bytes that they don't
         make; None where nothing is."""
@@ -147,6 +158,9 @@ class Initializer:
             return f"Has the datatype {self.dtype}, which is not known"
         if min(self.proto.dims, default=0) < 0:
             return f"Has a negative dimension: {', '.join(map(str, self.dims))}"
+        source = self.stripped
+        if source is not None:
+            return "Its values were stripped" + (f"; they are those in {source}" if source else "")
         if self.missing or (self.span is None and not self.proto.HasField("raw_data")):
             return None
         there = len(self.proto.raw_data) if self.span is None else self.span.length
@@ -172,6 +186,16 @@ class Initializer:
         kind = onnx.helper.tensor_dtype_to_np_dtype(self.dtype)
         return raw.view(kind).reshape(self.dims)
 
+    def raw(self) -> NDArray[np.uint8]:
+        """Its values as the bytes of `raw_data`, over the mapped file where they lie in one. Raises Fault as `array`
+        does, and for strings, which have none."""
+        if self.dtype == TensorProto.STRING:
+            raise Fault("Strings have no raw bytes", self.name)
+        if self.span is not None and self.wrong() is None:
+            return self.span.read()
+        data = self.proto.raw_data or onnx.numpy_helper.from_array(self.array()).raw_data
+        return np.frombuffer(data, np.uint8)
+
     def complete(self) -> TensorProto:
         """A record of its own with the bytes in it, and no reference to a file."""
         proto = TensorProto()
@@ -186,4 +210,4 @@ class Initializer:
         proto = TensorProto()
         proto.CopyFrom(self.proto)
         proto.name = name
-        return Initializer(proto, self.span)
+        return Initializer(proto, self.span, self.file)

@@ -58,6 +58,8 @@ def take_result(graph: Graph, path: Path) -> Graph:
     if result.model.SerializeToString() != graph.model.SerializeToString():
         edit.model.CopyFrom(result.model)
     edit.functions = list(result.functions)
+    if result.incomplete is not None:
+        edit.mark_incomplete(result.incomplete)
     edit.set_inputs(_shared(graph.inputs, result.inputs))
     edit.set_outputs(_shared(graph.outputs, result.outputs))
     edit.value_infos = {info.name: info for info in _shared(graph.value_infos.values(), result.value_infos.values())}
@@ -91,6 +93,9 @@ def _take_tensors(edit: Edit, result: Graph) -> None:
 
 
 def _same(one: Initializer, other: Initializer) -> bool:
+    if other.external and not one.external:  # moved out of a model that is too large for one file
+        alike = (one.dtype, one.dims, one.nbytes) == (other.dtype, other.dims, other.nbytes)
+        return alike and np.array_equal(one.raw(), other.raw())
     if _key(one.proto) != _key(other.proto):
         return False
     if one.span is None or other.span is None:
