@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from onnx import FunctionProto
-
 from graftwerk.backend.fault import Reason
 from graftwerk.backend.graph.edit import Edit
+from graftwerk.backend.graph.functions import Key, call_key, function_key
 from graftwerk.backend.graph.graph import Graph, NodeId, bodies, reads
 from graftwerk.backend.graph.standin import stand_in
 from graftwerk.backend.operations.registry import Operation, operation
@@ -33,7 +32,7 @@ class RemoveUnused(Operation):
             return None
         if self.weights and next(_idle_weights(graph), None) is not None:
             return None
-        if self.functions and len(_called(graph)) < len(graph.functions):
+        if self.functions and len(called(graph)) < len(graph.functions):
             return None
         return Reason("Nothing is unused")
 
@@ -45,8 +44,8 @@ class RemoveUnused(Operation):
                 edit.remove_initializer(name)
                 edit.value_infos.pop(name, None)
         if self.functions:
-            called = _called(edit)
-            edit.functions = [function for function in edit.functions if function_key(function) in called]
+            kept = called(edit)
+            edit.functions = [function for function in edit.functions if function_key(function) in kept]
 
 
 def remove_idle(edit: Edit, candidates: Iterable[NodeId]) -> None:
@@ -74,23 +73,18 @@ def _idle_weights(graph: Graph | Edit) -> Iterator[str]:
     return (name for name in graph.initializers if not graph.consumers(name) and name not in kept)
 
 
-def function_key(function: FunctionProto) -> tuple[str, str, str]:
-    """What tells a local function from others."""
-    return function.domain, function.name, function.overload
-
-
-def _called(graph: Graph | Edit) -> set[tuple[str, str, str]]:
+def called(graph: Graph | Edit) -> set[Key]:
     """The functions that the graph calls, directly, in a body, or through another function; and the stand-ins of its
     plugin nodes."""
     known = {function_key(function): function for function in graph.functions}
     if not known:
         return set()
-    found: set[tuple[str, str, str]] = set()
+    found: set[Key] = set()
     waiting = list(graph.nodes.values())
     while waiting:
         record = waiting.pop()
         standing = stand_in(graph, record) if record.metadata_props else None
-        for key in ((record.domain, record.op_type, record.overload), function_key(standing) if standing else None):
+        for key in (call_key(record), function_key(standing) if standing else None):
             if key in known and key not in found:
                 found.add(key)
                 waiting.extend(known[key].node)
