@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from graftwerk.backend.engines.report import Verification
+from typing import TYPE_CHECKING
+
 from graftwerk.widgets.panels.readout import backend_name
+
+if TYPE_CHECKING:
+    from graftwerk.backend.engines.report import Verification
 
 
 def badge(found: Verification, stale: bool) -> str:

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QFileDialog
 from graftwerk.app.jobs import Task
 from graftwerk.backend.atomic import atomic
 from graftwerk.backend.engine_jobs import BuildSettings, build_job, profile_job, verify_job
-from graftwerk.backend.engines.report_file import read_profile, read_report, read_verification
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Problem
 from graftwerk.backend.jobs.protocol import Failed, Finished
@@ -105,6 +104,8 @@ class EngineControl:
         if isinstance(outcome, Failed):
             self._refused(tab, outcome, "tensorrt-rtx", loud=settings is not None)
             return
+        from graftwerk.backend.engines.report_file import read_report
+
         try:
             report = read_report(Path(outcome.result["report"]))
         except Fault as fault:
@@ -155,6 +156,8 @@ class EngineControl:
 
     def _on_profiled(self, tab: Tab, revision: int, outcome: Finished | Failed) -> None:
         def take(result: dict[str, Any]) -> None:
+            from graftwerk.backend.engines.report_file import read_profile
+
             tab.set_profile(read_profile(Path(result["profile"])), revision)
             self.window.docks.show("timeline")
 
@@ -175,6 +178,8 @@ class EngineControl:
 
     def _on_verified(self, tab: Tab, revision: int, outcome: Finished | Failed) -> None:
         def take(result: dict[str, Any]) -> None:
+            from graftwerk.backend.engines.report_file import read_verification
+
             tab.set_verification(read_verification(Path(result["verification"])), revision)
 
         self._take(tab, outcome, take)

@@ -14,7 +14,6 @@ from graftwerk.app.tab import Tab
 from graftwerk.backend.document import Document, History
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import TEXT_FORMATS, save
-from graftwerk.backend.graph.standin import deployable
 from graftwerk.backend.operations.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -90,6 +89,8 @@ class FileControl:
         start = Path(self._folder()) / f"{Path(tab.title).stem}.deploy.onnx"
         name, _ = QFileDialog.getSaveFileName(self.window, "Export for deployment", str(start), MODELS)
         if name:
+            from graftwerk.backend.graph.standin import deployable
+
             self.window.attempt(lambda: save(deployable(tab.document.graph), Path(name)), f"Exported {name}")
 
     def save_recipe(self) -> None:

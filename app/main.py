@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _window(arguments: list[str]) -> int:
     _check_display()
     gc.disable()  # nothing is garbage before the first picture; `run` turns collection on after it
+    import graftwerk.backend.document  # before Qt: PySide6 reads the source of every module that is imported after it
+    import graftwerk.backend.graph.diagram_picture  # noqa: F401
     from graftwerk.app.gui import run
 
     return run(arguments)

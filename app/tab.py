@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 from graftwerk.app.inference import Inference
 from graftwerk.app.preview import Preview
 from graftwerk.backend.document import Document
-from graftwerk.backend.engines.report import Profile, Report, Verification
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
@@ -27,6 +26,7 @@ from graftwerk.widgets.theme import Theme
 
 if TYPE_CHECKING:  # what is imported inside functions here is not needed for the first picture
     from graftwerk.app.window import Window
+    from graftwerk.backend.engines.report import Profile, Report, Verification
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@ folder, so that it is still there when the edit is replayed."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -22,6 +21,8 @@ def folder() -> Path:
 
 def digest(path: Path) -> str:
     """The SHA-256 of a file, in hex. Raises Fault where it can't be read."""
+    import hashlib  # here: it loads OpenSSL, and the window opens without it
+
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -37,6 +38,8 @@ def keep(content: bytes | Path, suffix: str = "") -> Path:
     if isinstance(content, Path):
         name = digest(content) + (suffix or content.suffix)
     else:
+        import hashlib
+
         name = hashlib.sha256(content).hexdigest() + suffix
     path = folder() / name
     if path.is_file():

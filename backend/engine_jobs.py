@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import stage
 from graftwerk.backend.graph.graph import Graph
-from graftwerk.backend.graph.standin import with_stand_ins
 
 if TYPE_CHECKING:  # the window needs the settings at once, the jobs only when it starts one
     from graftwerk.backend.engines.onnxruntime import ProfileOnnxRuntime
@@ -30,6 +29,7 @@ class BuildSettings:
 def build_job(graph: Graph, folder: Path, settings: BuildSettings, report: str = "") -> BuildRtx:
     """Writes a revision into `folder`, plugin nodes as their original subgraph, and makes the job that compiles it."""
     from graftwerk.backend.engines.tensorrt_rtx import BuildRtx
+    from graftwerk.backend.graph.standin import with_stand_ins
 
     runnable, stand_ins = with_stand_ins(_with_own_names(graph))
     return BuildRtx(
@@ -46,6 +46,7 @@ def build_job(graph: Graph, folder: Path, settings: BuildSettings, report: str =
 def profile_job(graph: Graph, folder: Path, **settings: Any) -> ProfileOnnxRuntime:
     """Writes a revision into `folder`, plugin nodes as their original subgraph, and makes the job that times it."""
     from graftwerk.backend.engines.onnxruntime import ProfileOnnxRuntime
+    from graftwerk.backend.graph.standin import with_stand_ins
 
     runnable, stand_ins = with_stand_ins(graph)
     return ProfileOnnxRuntime(str(stage(runnable, folder)), stand_ins=tuple(stand_ins), **settings)
@@ -54,6 +55,7 @@ def profile_job(graph: Graph, folder: Path, **settings: Any) -> ProfileOnnxRunti
 def verify_job(reference: Graph, graph: Graph, folder: Path, **settings: Any) -> VerifyModel:
     """Writes two revisions, plugin nodes as their original subgraph, and makes the job that compares them."""
     from graftwerk.backend.engines.verify import VerifyModel
+    from graftwerk.backend.graph.standin import with_stand_ins
 
     first, _ = with_stand_ins(reference)
     second, stand_ins = with_stand_ins(graph)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, ClassVar, NewType, Self, TypeVar, get_type_hints
 
-import msgspec
-
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId
@@ -169,6 +167,8 @@ def make(id: str, parameters: Mapping[str, Any]) -> Operation:
         raise Fault(f"{id} has no parameter {sorted(unknown)[0]!r}", id, f"It has: {known}")
     for name, value in parameters.items():
         _check_value(name, value)
+    import msgspec  # here: the window opens before any operation is made
+
     try:
         made = msgspec.convert(dict(parameters), found.cls)
     except msgspec.ValidationError as error:
@@ -180,6 +180,8 @@ def make(id: str, parameters: Mapping[str, Any]) -> Operation:
 def parameters(operation: Operation) -> dict[str, Any]:
     """The parameters as JSON values, those that are at their default left out."""
     # By attribute: msgspec leaves a default that was not given to the class, and would not see it there.
+    import msgspec
+
     values = {p.name: msgspec.to_builtins(getattr(operation, p.name)) for p in operation.info.parameters}
     return {p.name: values[p.name] for p in operation.info.parameters if p.required or values[p.name] != p.initial}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import inspect
 import re
 
@@ -37,6 +36,8 @@ def doc_html(text: str) -> str:
 
 
 def _inline(text: str) -> str:
+    import html  # here: the first picture of a graph needs no rich text
+
     plain = html.escape(" ".join(text.split()), quote=False)
     plain = re.sub(r"`([^`]+)`", r"<code>\1</code>", plain)
     return re.sub(r"(?<![\w*])\*([^*]+)\*(?![\w*])", r"<i>\1</i>", plain)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graftwerk.backend.engines.report import NodeTime, Profile, Report
 from graftwerk.backend.graph.families import op_family
+
+if TYPE_CHECKING:
+    from graftwerk.backend.engines.report import NodeTime, Profile, Report
 
 #: Backends as they call themselves.
 _BACKENDS = {"onnxruntime": "ONNX Runtime", "tensorrt-rtx": "TensorRT-RTX", "tensorrt": "TensorRT"}
