@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.check import PUT_BACK, stripped_reason
 from graftwerk.backend.graph.graph import Graph, NodeId, imported, inner_names, reads, revisions
 from graftwerk.backend.graph.index import Index
 from graftwerk.backend.graph.order import in_order
@@ -314,6 +315,9 @@ class Edit:
         base = self.base
         self._check_tensors()
         known = self._types if self._types is not None else base.types
+        incomplete = self._incomplete
+        if incomplete is not None and incomplete.hint == PUT_BACK:  # values may have come back since it was said
+            incomplete = stripped_reason(self.initializers.values())
         return replace(
             base, nodes=in_order(self.nodes, self._index, self._touched, base.next_id, self._behind),
             inputs=self.inputs, outputs=self.outputs,

@@ -56,6 +56,18 @@ def _referring(weight: Initializer, offset: int) -> Initializer:
     return Initializer(proto, Span(None, offset, weight.nbytes, weight.file))
 
 
+def plain(weight: Initializer, file: str = "") -> Initializer:
+    """A weight whose values a save puts into the model, or into a `file` beside it, wherever they lie now."""
+    if not weight.external:
+        return Initializer(weight.proto, weight.span, file)
+    assert weight.span is not None
+    proto = TensorProto()
+    proto.CopyFrom(weight.proto)
+    proto.ClearField("external_data")
+    proto.ClearField("data_location")
+    return Initializer(proto, Span(weight.span.source, weight.span.offset, weight.span.length), file)
+
+
 def moved_out(graph: Graph, location: str) -> Graph:
     """The graph with all larger weights that are in the model to be put into a file of external data."""
     weights = {
