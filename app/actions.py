@@ -32,12 +32,6 @@ def needs_tab(window: Window) -> Reason | None:
     return None if window.tab is not None else Reason("Open a model first")
 
 
-def _needs_edit(window: Window) -> Reason | None:
-    if window.tab is None:
-        return Reason("Open a model first")
-    return window.tab.read_only()
-
-
 def _needs_undo(window: Window) -> Reason | None:
     return needs_tab(window) or (None if window.tab and window.tab.document.can_undo else Reason("Nothing to undo"))
 
@@ -102,7 +96,7 @@ def standard_actions() -> Iterator[Action]:
         lambda w: w.files.export_deployable(), "", needs_tab,
     )
     yield Action("file.save_recipe", "Save Recipe…", "File", lambda w: w.files.save_recipe(), "", needs_tab)
-    yield Action("file.apply_recipe", "Apply Recipe…", "File", lambda w: w.files.apply_recipe(), "", _needs_edit)
+    yield Action("file.apply_recipe", "Apply Recipe…", "File", lambda w: w.files.apply_recipe(), "", needs_tab)
     yield Action(
         "file.export_picture", "Export Picture…", "File",
         lambda w: w.files.export_picture(), "Ctrl+E", needs_tab, "export",
@@ -191,7 +185,7 @@ _SELECTED = ("node", "nodes", "tensor", "tensors")
 
 def _why_not(found: OperationInfo, window: Window) -> Reason | None:
     """Why an operation can't be started on what is selected. Missing parameters are no reason: its form asks."""
-    blocked = _needs_edit(window)
+    blocked = needs_tab(window)
     if blocked is not None or window.tab is None:
         return blocked
     suggested = found.cls.suggest(window.tab.graph, window.tab.selection)

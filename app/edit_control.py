@@ -50,21 +50,25 @@ class EditControl:
         from graftwerk.widgets.panels.form import OperationDialog
 
         tab = self.window.need_tab()
+        path = tab.path
         dialog = OperationDialog(operation, tab.graph, self.window)
-        # The form stays open beside the window: by then another tab may be shown, or this one be gone.
-        dialog.accepted_operation.connect(lambda made: self._apply_to(tab, made))
+        # The form stays open beside the window: by then another tab or graph may be shown, or this one be gone.
+        dialog.accepted_operation.connect(lambda made: self._apply_to(tab, made, path))
         tab.destroyed.connect(dialog.close)
         dialog.show()
 
     def apply(self, operation: Operation) -> None:
         """Applies an operation to the shown model. A Fault is shown, and changes nothing."""
-        self._apply_to(self.window.need_tab(), operation)
+        tab = self.window.need_tab()
+        self._apply_to(tab, operation, tab.path)
 
-    def _apply_to(self, tab: Tab, operation: Operation) -> None:
-        blocked = tab.read_only()
-        if blocked is not None:
-            self.window.show_fault(blocked.fault(), operation.info.title)
-        elif operation.info.slow:
+    def _apply_to(self, tab: Tab, operation: Operation, path: tuple[str, ...]) -> None:
+        """`path` leads to the body or function that the operation is meant for; empty is the model itself."""
+        from graftwerk.backend.operations.within import Within, is_slow
+
+        if path:
+            operation = Within.of(path, operation)
+        if is_slow(operation):
             self._apply_in_job(tab, operation)
         else:
             self.window.attempt(lambda: tab.document.apply(operation), operation.summary())

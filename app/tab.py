@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 from graftwerk.app.inference import Inference
 from graftwerk.app.preview import Preview
 from graftwerk.backend.document import Document
-from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
 from graftwerk.backend.operations.registry import Selection
@@ -31,9 +31,10 @@ if TYPE_CHECKING:  # what is imported inside functions here is not needed for th
 
 @dataclass(frozen=True)
 class Inside:
-    """A graph that was opened inside another, and how the view of that one was left."""
+    """A graph that was opened inside another, where it is in the model, and how the view of the other was left."""
 
     label: str
+    path: tuple[str, ...]
     graph: Graph
     left: ViewState
 
@@ -111,11 +112,10 @@ class Tab(QWidget):
         incomplete = self.document.graph.incomplete
         return (*found, Problem(incomplete.text, "", incomplete.hint)) if incomplete else found
 
-    def read_only(self) -> Reason | None:
-        """Why the shown graph can't be edited, None where it can."""
-        if self._path:
-            return Reason("Bodies and functions can be looked at, not edited", "Go back to the model")
-        return None
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Where the shown graph is in the model, for `graph.within`; empty for the model's own."""
+        return self._path[-1].path if self._path else ()
 
     def set_theme(self, theme: Theme) -> None:
         self.canvas.set_theme(theme)
@@ -181,17 +181,19 @@ class Tab(QWidget):
     def open_nested(self, node: NodeId, label: str = "") -> None:
         """Shows the graph behind a node: a body, or the local function that it calls. Asks which, if there are several
         and none is named."""
-        from graftwerk.backend.graph.nested import nested
+        from graftwerk.backend.graph.nested import inside, labels, path_to
 
-        inside = nested(self.graph, node)
-        if not inside:
+        there = labels(self.graph, node)
+        if not there:
             return
-        if not label and len(inside) > 1:
-            self._ask_inside(node, list(inside))
+        if not label and len(there) > 1:
+            self._ask_inside(node, there)
             return
-        label = label or next(iter(inside))
-        record = self.graph.nodes[node]
-        self._path.append(Inside(f"{record.name or record.op_type} · {label}", inside[label], self.canvas.state))
+        label = label or there[0]
+        record, path = self.graph.nodes[node], path_to(self.graph, self.path, node, label)
+        title = f"{record.name or record.op_type} · {label}"
+        self._path.append(Inside(title, path, inside(self.document.graph, path), self.canvas.state))
+        self._drawn = None
         self._show_graph()
 
     def _ask_inside(self, node: NodeId, labels: list[str]) -> None:
@@ -206,6 +208,7 @@ class Tab(QWidget):
         if 0 <= depth < len(self._path):
             state = self._path[depth].left
             del self._path[depth:]
+            self._drawn = None
             self._show_graph(state)
 
     @property
@@ -224,10 +227,8 @@ class Tab(QWidget):
 
     def _on_document(self) -> None:
         graph = self.document.graph
-        if not self._path:
+        if self._follow():
             self._show_graph()
-        elif self._shown_revision != graph.revision:  # types that arrive are no reason to leave a body
-            self.go_up(0)
         if self._shown_revision != graph.revision:
             self.refusals.clear()  # they were about another revision
         self._shown_revision = graph.revision
@@ -235,11 +236,26 @@ class Tab(QWidget):
             self.inference.graph_changed()
         self.preview.graph_changed()
 
+    def _follow(self) -> bool:
+        """Looks anew at what is open inside the model; goes up, and says False, where it is there no more."""
+        if self._path:
+            from graftwerk.backend.graph.aligned import aligned
+            from graftwerk.backend.graph.nested import inside
+
+            for depth, each in enumerate(self._path):
+                try:
+                    graph = inside(self.document.graph, each.path)
+                except Fault:
+                    self.go_up(depth)
+                    return False
+                self._path[depth] = replace(each, graph=aligned(graph, each.graph))
+        return True
+
     def _show_graph(self, state: ViewState | None = None) -> None:
         graph = self.graph
-        change = diff(self._drawn, graph) if self._drawn is not None and not self._path else None
+        change = diff(self._drawn, graph) if self._drawn is not None else None
         self.canvas.set_graph(graph, change, state)
-        self._drawn = None if self._path else graph
+        self._drawn = graph
         selection = Selection(self.canvas.selected_nodes, self.canvas.selected_tensors)
         if change is not None and change.added and (self.selection.nodes and not selection.nodes):
             self.canvas.select(sorted(change.added))  # what was selected is gone: a plugin took its place, say
