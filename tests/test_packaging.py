@@ -63,6 +63,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = {Path(name) for name in zipfile.ZipFile(wheel).namelist()}
     inside = {name.relative_to("graftwerk") for name in names if name.parts[0] == "graftwerk"}
     expected = {file for file in tree_files() if file.parts[0] in ROOMS}
+    expected |= {file.relative_to("api") for file in tree_files() if file.parts[0] == "api"}
     assert not expected - inside, "absent from the wheel: see packages and package-data in pyproject.toml"
     assert not inside - expected, "in the wheel, and not in the tree"
     beside = {name for name in names if name.parts[0] != "graftwerk"}

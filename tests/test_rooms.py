@@ -107,8 +107,16 @@ def test_no_import_is_relative() -> None:
     assert not wrong
 
 
+def test_the_package_itself_loads_nothing() -> None:
+    """Every program of ours starts by importing it."""
+    wrong = [place(source, found) for source in files("api") for found in imports_of(source)
+             if not (found.deferred or found.types_only or found.module.split(".")[0] in ("__future__", "typing"))]
+    assert not wrong
+    assert not [one for source in files("api") for one in imports_of(source) if ours(one) not in (None, "backend")]
+
+
 def test_no_qt_below_widgets() -> None:
-    wrong = [place(source, found) for source in files("backend", "plugins", "resources")
+    wrong = [place(source, found) for source in files("api", "backend", "plugins", "resources")
              for found in imports_of(source) if found.module.split(".")[0] in QT]
     assert not wrong
 
@@ -194,14 +202,15 @@ def test_every_folder_of_sources_is_a_listed_package() -> None:
     """One that is missing works in an editable install, and is absent from the wheel without a word."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     folders = {source.parent.relative_to(ROOT) for source in files(*ROOMS, "resources")}
-    expected = {".".join(("graftwerk", *folder.parts)) for folder in folders}
+    expected = {"graftwerk", *(".".join(("graftwerk", *folder.parts)) for folder in folders)}
     assert set(project["tool"]["setuptools"]["packages"]) == expected
     assert all((ROOT / folder / "__init__.py").is_file() for folder in folders)
+    assert [path.name for path in files("api")] == ["__init__.py"], "it is graftwerk itself, and the rooms stand in it"
     assert all((ROOT / room / "py.typed").is_file() for room in (*ROOMS, "resources")), "a room's covers what is below"
-    assert not (ROOT / "__init__.py").exists(), "graftwerk itself is a namespace: the tree's root is no package"
+    assert not (ROOT / "__init__.py").exists(), "graftwerk itself is api/: the tree's root is no package"
 
 
 def test_links_lead_type_checkers_to_the_rooms() -> None:
     links = ROOT / "tests" / "links" / "graftwerk"
-    assert {link.name for link in links.iterdir()} == {*ROOMS, "resources"}
-    assert all(link.is_symlink() and link.resolve() == ROOT / link.name for link in links.iterdir())
+    places = {room: ROOT / room for room in (*ROOMS, "resources")} | {"__init__.py": ROOT / "api" / "__init__.py"}
+    assert {link.name: link.resolve() for link in links.iterdir() if link.is_symlink()} == places

@@ -12,8 +12,8 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.operations.registry import Operation, make, parameters
 
 #: `$name` alone is the value itself; `${name}` inside a text is the value's text; `$$` is a dollar sign.
-_WHOLE = re.compile(r"\$(\w+)")
-_INSIDE = re.compile(r"\$(?:\{(\w+)\}|(\$))")
+WHOLE = re.compile(r"\$(\w+)")
+INSIDE = re.compile(r"\$(?:\{(\w+)\}|(\$))")
 _RESERVED = ("operation", "comment", "enabled")
 
 
@@ -70,10 +70,10 @@ def _escaped(value: Any) -> Any:
 
 def _filled(value: Any, given: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
-        whole = _WHOLE.fullmatch(value)
+        whole = WHOLE.fullmatch(value)
         if whole is not None:
             return _value(whole[1], given)
-        return _INSIDE.sub(lambda found: "$" if found[2] else str(_value(found[1], given)), value)
+        return INSIDE.sub(lambda found: "$" if found[2] else str(_value(found[1], given)), value)
     if isinstance(value, Mapping):
         return {key: _filled(inner, given) for key, inner in value.items()}
     if isinstance(value, list | tuple):
