@@ -80,6 +80,16 @@ def _show_overlay(key: str, window: Window) -> None:
     window.need_tab().set_overlay(key)
 
 
+def _toggle_furniture(name: str, window: Window) -> None:
+    window.settings.write(name, not _shows_furniture(name, window))
+    for tab in window.tabs():
+        tab.show_furniture()
+
+
+def _shows_furniture(name: str, window: Window) -> bool:
+    return bool(window.settings.read(name, True))
+
+
 _OVERLAYS = (
     ("none", "Operators", needs_tab), ("fusion", "Fusion", _needs_report), ("precision", "Precision", _needs_report),
     ("time", "Time", _needs_profile),
@@ -96,6 +106,7 @@ def standard_actions() -> Iterator[Action]:
         lambda w: w.files.export_deployable(), "", needs_tab,
     )
     yield Action("file.save_recipe", "Save Recipe…", "File", lambda w: w.files.save_recipe(), "", needs_tab)
+    yield Action("file.export_script", "Export Script…", "File", lambda w: w.files.export_script(), "", needs_tab)
     yield Action("file.apply_recipe", "Apply Recipe…", "File", lambda w: w.files.apply_recipe(), "", needs_tab)
     yield Action(
         "file.export_picture", "Export Picture…", "File",
@@ -147,6 +158,11 @@ def standard_actions() -> Iterator[Action]:
     yield Action(
         "view.theme", "Dark Theme", "View", lambda w: w.toggle_theme(), "", checked=lambda w: w.theme.dark,
     )
+    for name in ("legend", "minimap"):
+        yield Action(
+            f"view.{name}", name.capitalize(), "View", partial(_toggle_furniture, name), "",
+            checked=partial(_shows_furniture, name),
+        )
     yield Action("view.reset", "Reset Layout", "View", lambda w: w.docks.reset())
 
     yield Action("engine.build", "Build", "Engine", lambda w: w.engines.build(), "F5", needs_tab, "build")

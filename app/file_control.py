@@ -74,6 +74,7 @@ class FileControl:
         return bool(name) and self._save(tab, Path(name))
 
     def _save(self, tab: Tab, path: Path) -> bool:
+        self.window.recovery.before_save(tab, path)
         try:
             tab.document.save(path)
         except Fault as fault:
@@ -99,6 +100,21 @@ class FileControl:
         name, _ = QFileDialog.getSaveFileName(self.window, "Save the recipe", str(start), RECIPES)
         if name:
             self.window.attempt(lambda: tab.document.recipe.save(Path(name)), f"Saved {name}")
+
+    def export_script(self) -> None:
+        """Writes the edits as a Python script that runs without the window."""
+        from graftwerk.backend.scripts.export import KINDS, write_script
+
+        tab = self.window.need_tab()
+        start = Path(self._folder()) / f"{Path(tab.title).stem}_edits.py"
+        filters = {"onnx-graphsurgeon script (*.py)": KINDS[0], "Graftwerk script (*.py)": KINDS[1]}
+        name, chosen = QFileDialog.getSaveFileName(self.window, "Export the edits", str(start), ";;".join(filters))
+        if name:
+            path = Path(name).with_suffix(".py")
+            lost: list[str] = []
+            kind = filters.get(chosen, KINDS[0])
+            if self.window.attempt(lambda: lost.extend(write_script(tab.document, path, kind)), f"Exported {path}") and lost:
+                self.window.say(f"Exported {path}; graphsurgeon doesn't keep {', '.join(lost)}")
 
     def apply_recipe(self) -> None:
         """Replays a recipe on the shown model; where a step can't be done, the recipe's panel says why."""
