@@ -80,6 +80,7 @@ class Tab(QWidget):
         self.breadcrumbs.activated.connect(self.go_up)
         self.switch.chosen.connect(self.set_overlay)
         document.listeners.append(self._on_document)
+        self.show_furniture()
         self.set_theme(window.theme)
         self._on_document()
 
@@ -120,6 +121,11 @@ class Tab(QWidget):
     def set_theme(self, theme: Theme) -> None:
         self.canvas.set_theme(theme)
         self._show_overlay()
+
+    def show_furniture(self) -> None:
+        """The legend and the minimap, where they are wanted."""
+        wanted = self._window.settings.read
+        self.canvas.show_furniture(legend=wanted("legend", True), minimap=wanted("minimap", True))
 
     def select(self, selection: Selection, reveal: bool = False) -> None:
         """Selects on the canvas and everywhere; with `reveal`, brings it into view."""

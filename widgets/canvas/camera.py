@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from graftwerk.backend.graph.diagram_picture import Frame
 
 LEAST_ZOOM, GREATEST_ZOOM = 1e-5, 8.0
 #: Free space around what is fitted into the view, in pixels.
 MARGIN = 28.0
+
+
+class Insets(NamedTuple):
+    """Strips along the sides of the view that are to stay free, in pixels."""
+
+    left: float = 0.0
+    right: float = 0.0
+    bottom: float = 0.0
+
+
+NOTHING = Insets()
 
 
 @dataclass(frozen=True)
@@ -50,9 +62,10 @@ class Camera:
     def sized(self, width: float, height: float) -> Camera:
         return Camera(self.zoom, self.x, self.y, max(width, 1.0), max(height, 1.0))
 
-    def fitted(self, frame: Frame, most: float = 1.0) -> Camera:
-        """All of a frame in view, enlarged no further than `most`."""
-        wide = max(self.width - 2 * MARGIN, 1.0) / max(frame.width, 1.0)
-        high = max(self.height - 2 * MARGIN, 1.0) / max(frame.height, 1.0)
+    def fitted(self, frame: Frame, insets: Insets = NOTHING, most: float = 1.0) -> Camera:
+        """All of a frame in the middle of what the insets leave of the view, enlarged no further than `most`."""
+        wide = max(self.width - insets.left - insets.right - 2 * MARGIN, 1.0) / max(frame.width, 1.0)
+        high = max(self.height - insets.bottom - 2 * MARGIN, 1.0) / max(frame.height, 1.0)
         zoom = min(max(min(wide, high, most), LEAST_ZOOM), GREATEST_ZOOM)
-        return Camera(zoom, (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2, self.width, self.height)
+        middle = Camera(zoom, (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2, self.width, self.height)
+        return middle.moved((insets.left - insets.right) / 2, -insets.bottom / 2)

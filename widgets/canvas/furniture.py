@@ -31,7 +31,10 @@ def legend_lines(picture: Picture, look: Look) -> list[LegendLine]:
 
 
 class Furniture:
+    """`legend` and `minimap` say whether they are wanted."""
+
     def __init__(self) -> None:
+        self.legend = self.minimap = True
         self._far = FarPainter()
         self._map: QImage | None = None
         self._map_of: tuple[object, ...] = ()
@@ -40,10 +43,23 @@ class Furniture:
         return camera.width >= LEAST_WIDTH and camera.height >= LEAST_HEIGHT
 
     def map_rect(self, camera: Camera) -> QRectF:
-        """Where the minimap stands, in pixels; empty where there is no room for it."""
-        if not self.room(camera):
+        """Where the minimap stands, in pixels; empty where it is not wanted, or there is no room for it."""
+        if not self.minimap or not self.room(camera):
             return QRectF()
         return QRectF(camera.width - MAP_WIDTH - MARGIN, camera.height - MAP_HEIGHT - MARGIN, MAP_WIDTH, MAP_HEIGHT)
+
+    def legend_rect(self, picture: Picture, look: Look, camera: Camera) -> QRectF:
+        """Where the legend stands, in pixels; empty where it is not wanted, or there is no room for it."""
+        if not self.legend or not self.room(camera):
+            return QRectF()
+        lines, letters = _lines_with_room(picture, look, camera), look.letters
+        texts = [letters.text.width(line.text) + (8 + letters.text.width(line.note) if line.note else 0)
+                 + (22 if line.color else 0)
+                 for line in lines]
+        width = min(max([letters.badge.width(_title(look)), *texts]) + 2 * PADDING,
+                    camera.width - MAP_WIDTH - 3 * MARGIN)
+        height = 2 * PADDING - 6 + LINE * (len(lines) + 1) - 4
+        return QRectF(MARGIN, camera.height - height - MARGIN, width, height)
 
     def map_to_scene(self, picture: Picture, camera: Camera, at: QPointF) -> tuple[float, float]:
         """The scene's point under a point on the minimap; beside the graph, the nearest that is part of it."""
@@ -67,29 +83,21 @@ class Furniture:
         """`painter` draws in pixels of the view."""
         if not self.room(camera):
             return
-        self._paint_legend(painter, picture, look, camera)
-        if len(picture.left):
+        if self.legend:
+            self._paint_legend(painter, picture, look, camera)
+        if self.minimap and len(picture.left):
             self._paint_map(painter, picture, colors, look, camera)
 
     def _paint_legend(self, painter: QPainter, picture: Picture, look: Look, camera: Camera) -> None:
-        lines, letters, theme = legend_lines(picture, look), look.letters, look.theme
-        title = look.overlay.title or "Operators"
-        most = int((camera.height - 2 * MARGIN - 2 * PADDING) / LINE) - 1
-        lines = lines[: max(most, 0)]
-        texts = [letters.text.width(line.text) + (8 + letters.text.width(line.note) if line.note else 0)
-                 + (22 if line.color else 0)
-                 for line in lines]
-        width = min(max([letters.badge.width(title), *texts]) + 2 * PADDING,
-                    camera.width - MAP_WIDTH - 3 * MARGIN)
-        height = 2 * PADDING - 6 + LINE * (len(lines) + 1) - 4
-        rect = QRectF(MARGIN, camera.height - height - MARGIN, width, height)
+        letters, theme = look.letters, look.theme
+        rect = self.legend_rect(picture, look, camera)
         _card(painter, rect, look)
         x, y = rect.left() + PADDING, rect.top() + PADDING - 3
         room = rect.width() - 2 * PADDING
         painter.setFont(letters.badge.font)
         painter.setPen(color(theme.muted))
-        painter.drawText(QPointF(x, y + letters.badge.ascent + 3), letters.badge.elided(title, room))
-        for line in lines:
+        painter.drawText(QPointF(x, y + letters.badge.ascent + 3), letters.badge.elided(_title(look), room))
+        for line in _lines_with_room(picture, look, camera):
             y += LINE
             indent = 22.0 if line.color else 0.0
             if line.color:
@@ -143,6 +151,15 @@ class Furniture:
         finally:
             painter.end()
         return image
+
+
+def _title(look: Look) -> str:
+    return look.overlay.title or "Operators"
+
+
+def _lines_with_room(picture: Picture, look: Look, camera: Camera) -> list[LegendLine]:
+    most = int((camera.height - 2 * MARGIN - 2 * PADDING) / LINE) - 1
+    return legend_lines(picture, look)[: max(most, 0)]
 
 
 def _card(painter: QPainter, rect: QRectF, look: Look) -> None:

@@ -22,9 +22,10 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from graftwerk.backend.graph.diagram_picture import Frame, Picture
+from graftwerk.backend.graph.diagram_picture import Picture
 from graftwerk.backend.graph.graph import NodeId
 from graftwerk.widgets.canvas.camera import Camera
+from graftwerk.widgets.canvas.fit import fitted
 from graftwerk.widgets.canvas.furniture import Furniture
 from graftwerk.widgets.canvas.lettering import Letterings
 from graftwerk.widgets.canvas.look import Look
@@ -66,21 +67,21 @@ class Surface(QWidget):
             self.camera_changed.emit()
             self.update()
 
+    def show_furniture(self, legend: bool, minimap: bool) -> None:
+        """Whether there is a legend and a minimap. Nothing moves."""
+        self.furniture.legend, self.furniture.minimap = legend, minimap
+        self.update()
+
     def set_zoom(self, zoom: float) -> None:
         """About the middle of the view; 1.0 is 100 %."""
         self.set_camera(self.camera.zoomed(zoom, self.width() / 2, self.height() / 2))
 
     def zoom_fit(self, nodes: Iterable[NodeId] = ()) -> None:
-        """All of the graph in view, or these nodes."""
-        boxes = self._boxes(nodes)
-        if boxes:
-            at = np.fromiter(boxes, np.int64)
-            picture = self.picture
-            frame = Frame(float(picture.left[at].min()), float(picture.top[at].min()), float(picture.right[at].max()),
-                          float(picture.bottom[at].max()))
-        else:
-            frame = self.picture.bounds
-        self.set_camera(self.camera.fitted(frame))
+        """All of the graph in view, or these nodes, with none of them beneath the legend or the minimap."""
+        chosen, picture, furniture = self._boxes(nodes), self.picture, self.furniture
+        boxes = np.fromiter(chosen, np.int64) if chosen else np.arange(len(picture.left))
+        corners = (furniture.legend_rect(picture, self.look, self.camera), furniture.map_rect(self.camera))
+        self.set_camera(fitted(self.camera, picture, boxes, corners))
 
     def reveal(self, target: NodeId | str) -> None:
         """Brings a node or a tensor into view, where it is not there already, large enough to be read."""
