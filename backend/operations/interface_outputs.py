@@ -1,0 +1,136 @@
+"""Many graph outputs at once: marked to see what a model computes on the way, and unmarked again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.edit import Edit
+from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
+from graftwerk.backend.graph.types import TensorType
+from graftwerk.backend.operations.registry import Operation, Selection, operation, param
+
+
+@operation("interface.mark_outputs", title="Mark outputs", menu="Interface")
+@dataclass(frozen=True)
+class MarkOutputs(Operation):
+    """Make many tensors graph outputs as well, to look into a model: those that are named, those that the nodes make,
+    those that nodes of some operators make, or all that nodes make.
+
+    They stand after the outputs that there are, in the order of the graph. ONNX wants the type of an output: tensors
+    whose type is not known are refused, or left out where that is chosen.
+    """
+
+    tensors: tuple[TensorName, ...] = param(())
+    nodes: tuple[NodeRef, ...] = param((), help="All that these nodes make")
+    op_types: tuple[str, ...] = param((), label="Operators", help="Conv, MatMul: all that such nodes make")
+    all: bool = param(False, label="All tensors", help="All that nodes make")
+    unknown: Literal["refuse", "leave out"] = param("refuse", label="Unknown types")
+
+    @classmethod
+    def suggest(cls, graph: Graph, selection: Selection) -> MarkOutputs | Reason:
+        nodes = tuple(graph.ref(node) for node in selection.nodes)
+        tensors = tuple(TensorName(name) for name in selection.tensors if not graph.is_output(name))
+        return cls(tensors, nodes, all=not (nodes or tensors))
+
+    def blocked(self, graph: Graph) -> Reason | None:
+        for tensor in self.tensors:
+            if not graph.defines(tensor):
+                raise Fault("There is no such tensor", tensor)
+        _check_operators(graph, self.op_types)
+        chosen = self._chosen(graph)
+        if not chosen:
+            return Reason("All of them are graph outputs already", "Name tensors, nodes or operators")
+        unknown = [tensor for tensor in chosen if not _known(graph.type_of(tensor))]
+        if unknown and (self.unknown == "refuse" or len(unknown) == len(chosen)):
+            more = f" and of {len(unknown) - 1} more" if len(unknown) > 1 else ""
+            return Reason(f"The type of {unknown[0]}{more} is not known", "Choose to leave unknown types out")
+        return None
+
+    def _chosen(self, graph: Graph) -> list[str]:
+        wanted = set(_made_by(graph, self.nodes, self.op_types, self.all)) | set(self.tensors)
+        return [tensor for tensor in graph.tensors() if tensor in wanted and not graph.is_output(tensor)]
+
+    def apply(self, edit: Edit) -> None:
+        added = []
+        for tensor in self._chosen(edit.base):
+            known = edit.base.type_of(tensor)
+            if known is None or not _known(known):
+                continue
+            info = edit.value_infos.pop(tensor, None)
+            added.append(info if info is not None and TensorType.of(info.type) == known else known.value_info(tensor))
+        edit.set_outputs([*edit.outputs, *added])
+
+    def summary(self) -> str:
+        what = "all tensors" if self.all else ", ".join((*self.tensors, *self.nodes, *self.op_types)[:4])
+        return f"Mark as outputs: {what}"
+
+
+@operation("interface.unmark_outputs", title="Unmark outputs", menu="Interface")
+@dataclass(frozen=True)
+class UnmarkOutputs(Operation):
+    """Make many tensors no graph outputs any more: those that are named, those that the nodes make, those that nodes of
+    some operators make, or all but those that are kept. At least one output stays."""
+
+    tensors: tuple[TensorName, ...] = param(())
+    nodes: tuple[NodeRef, ...] = param((), help="All that these nodes make")
+    op_types: tuple[str, ...] = param((), label="Operators", help="Conv, MatMul: all that such nodes make")
+    all_but: tuple[TensorName, ...] = param((), help="All outputs but these")
+
+    @classmethod
+    def suggest(cls, graph: Graph, selection: Selection) -> UnmarkOutputs | Reason:
+        nodes = tuple(graph.ref(node) for node in selection.nodes)
+        tensors = tuple(TensorName(name) for name in selection.tensors if graph.is_output(name))
+        if not nodes and not tensors:
+            return Reason("Select graph outputs, or nodes that make them")
+        return cls(tensors, nodes)
+
+    def blocked(self, graph: Graph) -> Reason | None:
+        for tensor in (*self.tensors, *self.all_but):
+            if not graph.is_output(tensor):
+                raise Fault("There is no such graph output", tensor)
+        _check_operators(graph, self.op_types)
+        gone = self._chosen(graph)
+        if not gone:
+            return Reason("None of these is a graph output")
+        if len(gone) == len(graph.outputs):
+            return Reason("No graph output would stay", "Keep one, or mark another tensor first")
+        return None
+
+    def _chosen(self, graph: Graph) -> set[str]:
+        gone = set(_made_by(graph, self.nodes, self.op_types, everything=False)) | set(self.tensors)
+        if self.all_but:
+            gone |= {info.name for info in graph.outputs} - set(self.all_but)
+        return {info.name for info in graph.outputs if info.name in gone}
+
+    def apply(self, edit: Edit) -> None:
+        gone = self._chosen(edit.base)
+        for info in edit.outputs:
+            if info.name in gone and info.name not in edit.value_infos and info.type.WhichOneof("value"):
+                edit.declare(info)  # what the file said of it stays said
+        edit.set_outputs(info for info in edit.outputs if info.name not in gone)
+
+    def summary(self) -> str:
+        kept = f"all but {', '.join(self.all_but)}" if self.all_but else ""
+        return f"Unmark outputs: {kept or ', '.join((*self.tensors, *self.nodes, *self.op_types)[:4])}"
+
+
+def _made_by(graph: Graph, nodes: Iterable[NodeRef], op_types: tuple[str, ...], everything: bool) -> Iterable[str]:
+    chosen = {graph.find(ref) for ref in nodes}
+    for node, record in graph.nodes.items():
+        if everything or node in chosen or record.op_type in op_types:
+            yield from filter(None, record.output)
+
+
+def _check_operators(graph: Graph, op_types: tuple[str, ...]) -> None:
+    if op_types:
+        there = {record.op_type for record in graph.nodes.values()}
+        missing = next((one for one in op_types if one not in there), None)
+        if missing is not None:
+            raise Fault(f"The model has no {missing} node", "op_types", f"It has {', '.join(sorted(there)[:20])}")
+
+
+def _known(kind: TensorType | None) -> bool:
+    return kind is not None and kind.kind == "tensor" and kind.dtype != 0 and kind.shape is not None
