@@ -146,17 +146,14 @@ def _decoded(graph: Graph, model: ModelProto) -> Graph:
 def _typed(
     inner: Graph, graph: Graph, function: FunctionProto | None = None, seen: frozenset[Key] = frozenset()
 ) -> Graph:
-    from graftwerk.backend.graph.shapes import infer  # not needed to open a model
+    from graftwerk.backend.graph.shapes import typed  # not needed to open a model
 
     readable = inner
     if function is not None and (function.attribute or function.attribute_proto):
         call = next((record for record, _ in _calls(graph, function_key(function), seen)), NodeProto())
         values = arguments(function, call)
         readable = replace(inner, nodes={node: bound(record, values) for node, record in inner.nodes.items()})
-    try:
-        return inner.with_types(infer(readable, symbolic=False))
-    except Fault:
-        return inner  # operations say themselves what they can't know
+    return inner.with_types(typed(readable, symbolic=False).types)
 
 
 def _called(graph: Graph, record: NodeProto) -> FunctionProto | None:

@@ -41,6 +41,15 @@ def infer(graph: Graph, symbolic: bool = True) -> Types:
     return infer_model(_model(graph), symbolic)
 
 
+def typed(graph: Graph, symbolic: bool = True) -> Graph:
+    """The graph with the types that can be inferred, as it is where onnx can't read it: operations say themselves what
+    they can't know."""
+    try:
+        return graph.with_types(infer(graph, symbolic))
+    except Fault:
+        return graph
+
+
 def contradictions(graph: Graph, types: Mapping[str, TensorType]) -> list[Problem]:
     """Where the file declares another datatype, rank or size than was inferred."""
     found = []

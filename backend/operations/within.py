@@ -9,7 +9,7 @@ from typing import Any, Self
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph
-from graftwerk.backend.graph.nested import Place, first_place, view
+from graftwerk.backend.graph.nested import Place, first_place, labels, path_to, view
 from graftwerk.backend.graph.nested_edit import put_back
 from graftwerk.backend.operations.registry import (
     Operation,
@@ -41,10 +41,14 @@ class Within(Operation):
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> Self | Reason:
-        return Reason(
-            "Edits inside are made there: double-click the node that has a graph inside",
-            "Each edit in it becomes one of these",
-        )
+        hint = "Or double-click it: each edit that is made inside becomes one of these"
+        if len(selection.nodes) != 1:
+            return Reason("Select one node that has a graph inside", hint)
+        there = labels(graph, selection.nodes[0])
+        if not there:
+            op_type = graph.nodes[selection.nodes[0]].op_type
+            return Reason(f"{op_type} has no graph inside", "Select an If, Loop or Scan, or a call of a function")
+        return cls(path_to(graph, (), selection.nodes[0], there[0]), {})
 
     @classmethod
     def of(cls, path: tuple[str, ...], step: Operation) -> Within:
