@@ -4,6 +4,7 @@ long the picture of a graph takes. Offscreen, antialiasing on for both.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from time import perf_counter
@@ -58,6 +59,10 @@ def main() -> list[Row]:
     rows.append(Row("panning 50,000 nodes in 320 chains, whole graph in view, p95", 1000 * _panned(canvas), "ms",
                     bound=16.6))
     rows.append(Row("zooming the same, every frame painted anew, p95", 1000 * _p95(canvas, _zoom_step(canvas)), "ms"))
+    for factor, bound in ((1.02, 16.6), (1.2, math.inf)):  # a pinch; a notch of the wheel
+        canvas.zoom_fit()
+        rows.append(Row(f"zooming the same by gesture, {factor - 1:.0%} a frame, p95",
+                        1000 * _p95(canvas, _gesture_step(canvas, factor)), "ms", bound=bound))
     rows += _against_scene(load(model("llm10k")))
     application.processEvents()
     return rows
@@ -110,6 +115,10 @@ def _panned(canvas: Canvas) -> float:
 
 def _zoom_step(canvas: Canvas) -> Callable[[int], None]:
     return lambda at: canvas.set_zoom(canvas.camera.zoom * (1.02 if at % 40 < 20 else 1 / 1.02))
+
+
+def _gesture_step(canvas: Canvas, factor: float) -> Callable[[int], None]:
+    return lambda at: canvas.zoom_step(factor if at % 40 < 20 else 1 / factor, WIDTH / 2, HEIGHT / 3)
 
 
 def _p95(widget: QWidget, step: Callable[[int], None]) -> float:

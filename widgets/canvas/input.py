@@ -166,8 +166,7 @@ class Input:
         canvas, at = self._canvas, event.position()
         pixels, notches = event.pixelDelta(), event.angleDelta()
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-            factor = ZOOM_NOTCH ** (notches.y() / 120)
-            canvas.set_camera(canvas.camera.zoomed(canvas.camera.zoom * factor, at.x(), at.y()))
+            canvas.zoom_step(ZOOM_NOTCH ** (notches.y() / 120), at.x(), at.y())
         elif not pixels.isNull():
             canvas.set_camera(canvas.camera.moved(pixels.x(), pixels.y()))
         else:
@@ -180,8 +179,8 @@ class Input:
     def pinch(self, event: QNativeGestureEvent) -> bool:
         if event.gestureType() != Qt.NativeGestureType.ZoomNativeGesture:
             return False
-        camera, at = self._canvas.camera, event.position()
-        self._canvas.set_camera(camera.zoomed(camera.zoom * (1 + event.value()), at.x(), at.y()))
+        at = event.position()
+        self._canvas.zoom_step(1 + event.value(), at.x(), at.y())
         return True
 
     # Keys

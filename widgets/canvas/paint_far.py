@@ -26,6 +26,8 @@ STEPS = 2
 KEPT = 6
 #: More shapes than this take longer to draw than an image; a long line takes as long as this many rectangles.
 HEAVY, LINE_WEIGHT = 12_000, 6
+#: An image is enlarged to this, or reduced to one part of it, while the view zooms.
+STRETCH = 4.0
 
 
 class Level:
@@ -64,9 +66,20 @@ class Sheet:
 
     def serves(self, level: Level, theme: Theme, frame: Frame, zoom: float) -> bool:
         """Whether it shows all that there is in a frame."""
-        if level is not self._level or theme is not self._theme or zoom != self._zoom:
-            return False
-        needed = frame.within(level.bounds)
+        return level is self._level and theme is self._theme and zoom == self._zoom and self._holds(frame)
+
+    def stretches(self, theme: Theme, frame: Frame, zoom: float) -> bool:
+        """Whether it shows all that there is in a frame, if only larger or smaller than it was drawn."""
+        return theme is self._theme and 1 / STRETCH <= zoom / self._zoom <= STRETCH and self._holds(frame)
+
+    def paint_stretched(self, painter: QPainter) -> None:
+        """`painter` draws in scene units."""
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        size = self.image.deviceIndependentSize() * self.image.devicePixelRatio() / self._zoom
+        painter.drawImage(QRectF(QPointF(self.frame.left, self.frame.top), size), self.image)
+
+    def _holds(self, frame: Frame) -> bool:
+        needed = frame.within(self._level.bounds)
         have = self.frame
         return (have.left <= needed.left and have.top <= needed.top and needed.right <= have.right
                 and needed.bottom <= have.bottom)
@@ -83,15 +96,19 @@ class FarPainter:
         self._sheet: Sheet | None = None
 
     def paint(self, painter: QPainter, picture: Picture, colors: Colors, theme: Theme, frame: Frame,
-              zoom: float, lines: bool = True, sheets: bool = False) -> None:
+              zoom: float, lines: bool = True, sheets: bool = False, moving: bool = False) -> None:
         """`painter` draws in scene units; `zoom` are pixels of the device per scene unit.
 
-        With `sheets`, where much is to be drawn, it is drawn into an image that serves while the view pans.
+        With `sheets`, where much is to be drawn, it is drawn into an image that serves while the view pans, and,
+        stretched, while it zooms: then it is `moving`.
         """
         if picture is not self._picture or colors is not self._colors:
             self._picture, self._colors = picture, colors
             self._levels.clear()
             self._sheet = None
+        if moving and self._sheet is not None and self._sheet.stretches(theme, frame, zoom):
+            self._sheet.paint_stretched(painter)
+            return
         step = math.ceil(math.log2(zoom) * STEPS)
         level = self._levels.pop(step, None) or Level(picture, colors, CELL / 2 ** (step / STEPS))
         while len(self._levels) >= KEPT:

@@ -41,8 +41,11 @@ class ScenePainter:
             self.hulls = Hulls(picture, look.overlay.hulls)
         self.picture, self.look = picture, look
 
-    def paint(self, painter: QPainter, camera: Camera, limits: bool = True) -> None:
-        """`painter` draws in pixels of the view. Without `limits` everything in view is painted in full."""
+    def paint(self, painter: QPainter, camera: Camera, limits: bool = True, moving: bool = False) -> None:
+        """`painter` draws in pixels of the view. Without `limits` everything in view is painted in full.
+
+        Where it is `moving`, a picture that takes long may be stretched from the one before.
+        """
         frame = camera.frame
         painter.save()
         try:
@@ -50,16 +53,16 @@ class ScenePainter:
             painter.translate(camera.width / 2, camera.height / 2)
             painter.scale(camera.zoom, camera.zoom)
             painter.translate(-camera.x, -camera.y)
-            self._paint(painter, frame, camera.zoom, limits)
+            self._paint(painter, frame, camera.zoom, limits, moving)
         finally:
             painter.restore()
 
-    def _paint(self, painter: QPainter, frame: Frame, zoom: float, limits: bool) -> None:
+    def _paint(self, painter: QPainter, frame: Frame, zoom: float, limits: bool, moving: bool) -> None:
         picture, look = self.picture, self.look
         boxes = picture.boxes_in(frame.grown(30.0))
         if zoom < MIDDLE or (limits and len(boxes) > MOST_MIDDLE):
             scale = zoom * painter.device().devicePixelRatioF()
-            self._far.paint(painter, picture, self.colors, look.theme, frame, scale, sheets=limits)
+            self._far.paint(painter, picture, self.colors, look.theme, frame, scale, sheets=limits, moving=moving)
         elif zoom < NEAR or (limits and len(boxes) > MOST_NEAR):
             self._hulls.paint_middle(painter, self.hulls, look, frame)
             paint_edges(painter, picture, look, frame, fine=False)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: A graph that would be smaller than this in view is shown from its beginning instead.
 LEAST_FIT, START_ZOOM = 0.5, 0.9
+#: After this long without another step a gesture is over, or pauses, milliseconds.
+PAUSE = 120
 
 
 class Surface(QWidget):
@@ -57,6 +59,10 @@ class Surface(QWidget):
         self.painter = ScenePainter(picture, self.look)
         self.camera = Camera()
         self._show_start = False
+        self._zooming = QTimer(self)
+        self._zooming.setSingleShot(True)
+        self._zooming.setInterval(PAUSE)
+        self._zooming.timeout.connect(self.update)
 
     # Camera
 
@@ -75,6 +81,11 @@ class Surface(QWidget):
     def set_zoom(self, zoom: float) -> None:
         """About the middle of the view; 1.0 is 100 %."""
         self.set_camera(self.camera.zoomed(zoom, self.width() / 2, self.height() / 2))
+
+    def zoom_step(self, factor: float, x: float, y: float) -> None:
+        """A step of a gesture about the point at pixels x, y. What takes long is painted anew once it pauses."""
+        self.set_camera(self.camera.zoomed(self.camera.zoom * factor, x, y))
+        self._zooming.start()
 
     def zoom_fit(self, nodes: Iterable[NodeId] = ()) -> None:
         """All of the graph in view, or these nodes, with none of them beneath the legend or the minimap."""
@@ -140,13 +151,13 @@ class Surface(QWidget):
         painter = QPainter(self)
         try:
             painter.fillRect(self.rect(), QColor(self.look.theme.canvas))
-            self.paint(painter)
+            self.paint(painter, moving=self._zooming.isActive())
         finally:
             painter.end()
 
-    def paint(self, painter: QPainter) -> None:
-        """The view without its background."""
-        self.painter.paint(painter, self.camera)
+    def paint(self, painter: QPainter, moving: bool = False) -> None:
+        """The view without its background; see `ScenePainter.paint`."""
+        self.painter.paint(painter, self.camera, moving=moving)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.furniture.paint(painter, self.picture, self.painter.colors, self.look, self.camera)
         self._input.paint(painter)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.decode import decode
-from graftwerk.backend.graph.diagram_picture import curve_points, draw
+from graftwerk.backend.graph.diagram_picture import Frame, curve_points, draw
 from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import load
@@ -23,9 +23,10 @@ from graftwerk.backend.graph.graph import Graph
 from graftwerk.widgets.canvas import paint_far
 from graftwerk.widgets.canvas.lettering import Lettering, Letterings, shortened
 from graftwerk.widgets.canvas.overlay import Hull, LegendLine, Overlay
+from graftwerk.widgets.canvas.paint_far import FarPainter, Level
 from graftwerk.widgets.canvas.primitives import curves
 from graftwerk.widgets.canvas.view import Canvas
-from graftwerk.widgets.theme import DARK, LIGHT
+from graftwerk.widgets.theme import DARK, LIGHT, Theme
 from tests.widgets.canvas.places import middle, named
 
 ORANGE = "#e69f00"
@@ -203,6 +204,49 @@ def test_panning_far_away_shows_what_painting_anew_does(canvas: Canvas, monkeypa
     alike = sum(panned.pixel(x, y) != panned.pixel(0, 0) for x, y in shown)
     assert len(shown) > 500
     assert alike > 0.97 * len(shown)
+
+
+def test_zooming_far_away_stretches_what_is_there_until_it_pauses(
+    canvas: Canvas, monkeypatch: pytest.MonkeyPatch, models: Path, qtbot: QtBot
+) -> None:
+    monkeypatch.setattr(paint_far, "HEAVY", 0)
+    canvas.set_graph(load(models / "encoder.onnx"))
+    canvas.show_furniture(legend=False, minimap=False)
+    canvas.set_camera(replace(canvas.camera.fitted(canvas.picture.bounds), zoom=0.08))
+    canvas.grab()
+    drawn: list[float] = []
+    draw_level = FarPainter._draw
+
+    def draw_and_count(self: FarPainter, painter: QPainter, level: Level, theme: Theme, frame: Frame,
+                       lines: bool) -> None:
+        drawn.append(canvas.camera.zoom)
+        draw_level(self, painter, level, theme, frame, lines)
+
+    monkeypatch.setattr(FarPainter, "_draw", draw_and_count)
+    canvas.zoom_step(1.3, 300, 200)
+    stretched = canvas.grab().toImage()
+    assert drawn == []
+    qtbot.waitUntil(lambda: bool(drawn))  # the pause: it paints itself
+    exact = canvas.grab().toImage()
+    assert drawn == [canvas.camera.zoom]
+    assert canvas.render_image() == exact.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
+    empty = exact.pixel(0, 0)
+    shown = [(x, y) for x in range(0, 900, 2) for y in range(0, 700, 2) if exact.pixel(x, y) != empty]
+    alike = sum(stretched.pixel(x, y) != empty for x, y in shown)
+    assert len(shown) > 300
+    assert alike > 0.9 * len(shown)
+
+
+def test_a_picture_in_a_file_is_never_stretched(canvas: Canvas, monkeypatch: pytest.MonkeyPatch, models: Path) -> None:
+    monkeypatch.setattr(paint_far, "HEAVY", 0)
+    canvas.set_graph(load(models / "encoder.onnx"))
+    canvas.set_camera(replace(canvas.camera.fitted(canvas.picture.bounds), zoom=0.08))
+    canvas.grab()
+    canvas.zoom_step(1.3, 300, 200)
+    in_a_file = canvas.render_image()
+    canvas.set_camera(canvas.camera.moved(1, 0))
+    canvas.set_camera(canvas.camera.moved(-1, 0))
+    assert canvas.render_image() == in_a_file
 
 
 def test_a_click_on_the_end_of_a_tunnel_jumps_to_the_other(canvas: Canvas, large: Graph) -> None:
