@@ -16,15 +16,18 @@ def batch_axis(before: Sizes, after: Sizes, batch: int, trial: int) -> int | Non
     return grown[0] if clear else None
 
 
-def open_shape(shape: Sizes, data: Sizes, axis: int, result: Sizes, batch: int) -> Sizes | None:
+def open_shape(
+    shape: Sizes, data: Sizes, axis: int, result: Sizes, batch: int, copies: bool = True
+) -> Sizes | None:
     """A Reshape's constant with which it keeps the batch apart, whatever its size; None where no constant does.
 
     `shape` is the constant, `data` and `result` what it takes and makes for a batch of size `batch`, which lies in
     `axis` of the data as the slowest part of that axis. Row-major order decides where it goes: to the axis of the
-    result whose elements from there on are as many as those of the data from `axis` on.
+    result whose elements from there on are as many as those of the data from `axis` on. `copies`: a 0 in the constant
+    copies a size of the data, as it does without `allowzero`.
     """
     target = _target(data, axis, result, batch)
-    if target is None:
+    if target is None or (not copies and 0 in shape):
         return None
     made = list(shape)
     if made[target] == 0:
@@ -32,7 +35,7 @@ def open_shape(shape: Sizes, data: Sizes, axis: int, result: Sizes, batch: int) 
         return shape if target == axis and data[axis] == result[target] else None
     if made[target] == -1:
         return shape
-    if target == axis and data[axis] == result[target]:
+    if copies and target == axis and data[axis] == result[target]:
         made[target] = 0
         return tuple(made)
     # At most one may be -1: what another one stands for is known, and has no batch in it.

@@ -33,8 +33,9 @@ class DynamicBatch(Operation):
     """Let the first dimension of inputs be of any size, and with it every dimension of outputs that follows from it.
 
     Without inputs it is all of them that have the same first size. Reshape nodes whose constant shape holds the batch
-    get another constant; nodes that have the size built in and can't be changed so are named, and the edit is
-    refused unless it is to be done all the same. To find them, shapes are inferred with another size of the batch.
+    get another constant, and what a Concat joins to each element of a batch of 1, such as a class token, is repeated.
+    Nodes that have the size built in and can't be changed so are named, and the edit is refused unless it is to be
+    done all the same. To find them, shapes are inferred with another size of the batch.
     """
 
     name: str = param("batch")
@@ -138,6 +139,8 @@ def _fix_reshapes(
                 fixed |= done is True
                 if isinstance(done, str):
                     stuck[trial_graph.ref(node)] = done
+            elif record.op_type == "Concat" and batch == 1 and trial_graph.ref(node) in after.refused:
+                fixed |= _expand_constants(edit, node, next(iter(inputs)), trial_graph, after, trial)
         if not fixed:
             break
     known = before.refused
@@ -160,7 +163,7 @@ def _fix(
         return False  # computed: onnx's inference says whether it follows the batch
     shape = tuple(int(size) for size in held.reshape(-1))
     axis = batch_axis(old, new, counts[0], counts[1])
-    made = open_shape(shape, old, axis, result, counts[0]) if axis is not None and not _all_zero(record) else None
+    made = open_shape(shape, old, axis, result, counts[0], not _all_zero(record)) if axis is not None else None
     if made is None:
         return f"Its shape {list(shape)} mixes the batch with other dimensions"
     if made == shape:
@@ -172,6 +175,36 @@ def _fix(
     if old_name in edit.initializers and not edit.consumers(old_name) and not edit.is_output(old_name):
         edit.remove_initializer(old_name)
     return True
+
+
+def _expand_constants(edit: Edit, node: NodeId, source: str, graph: Graph, after: Verdict, trial: int) -> bool:
+    """Repeats what a Concat joins to the batch, such as a class token, for every element of it: an Expand to the first
+    size of the input `source`. Only for a batch of 1, where nothing says which element is which."""
+    record = edit.nodes[node]
+    shapes = [sizes(after.type_of(graph, name)) for name in record.input]
+    if not any(shape and shape[0] == trial for shape in shapes):
+        return False
+    inputs = list(record.input)
+    for at, (name, shape) in enumerate(zip(record.input, shapes, strict=True)):
+        if shape and shape[0] == 1 and len(shape) > 1:
+            inputs[at] = _repeated(edit, name, shape, source)
+    if inputs == list(record.input):
+        return False
+    edit.replace_node(node, inputs=inputs)
+    return True
+
+
+def _repeated(edit: Edit, name: str, shape: tuple[int, ...], source: str) -> str:
+    """A tensor whose first dimension is 1, repeated as often as the first dimension of another says."""
+    whole, first, dims, made = (edit.fresh_tensor(f"{name}_{part}") for part in ("shape", "batch", "dims", "repeated"))
+    index = edit.set_initializer(np.array([0], np.int64), edit.fresh_tensor(f"{name}_first"))
+    rest = edit.set_initializer(np.array(shape[1:], np.int64), edit.fresh_tensor(f"{name}_rest"))
+    for op_type, inputs, output, attributes in (
+        ("Shape", [source], whole, {}), ("Gather", [whole, index], first, {"axis": 0}),
+        ("Concat", [first, rest], dims, {"axis": 0}), ("Expand", [name, dims], made, {}),
+    ):  # fmt: skip
+        edit.add_node(op_type, inputs, [output], name=edit.fresh_node(f"{name}/{op_type}"), attributes=attributes)
+    return made
 
 
 def _all_zero(record: NodeProto) -> bool:
@@ -222,20 +255,6 @@ class StaticBatch(Operation):
             edit.set_inputs(_batch_of(edit, unnamed, self.size))
             edit.forget_types(unnamed)
         infer_into(edit, self.force)
-        infer_outputs(edit)
 
     def summary(self) -> str:
         return f"Make the batch static: {self.size}"
-
-
-def infer_outputs(edit: Edit) -> None:
-    """Declares dimensions of outputs that were open and are known now."""
-    verdict = reinfer(edit.commit())
-    infos = []
-    for info in edit.outputs:
-        dims, found = dims_of(info), verdict.types.get(info.name)
-        if dims is not None and found is not None and found.shape is not None and len(found.shape) == len(dims):
-            pairs = zip(dims, found.shape, strict=True)
-            info = with_dims(info, tuple(new if old is None and isinstance(new, int) else old for old, new in pairs))
-        infos.append(info)
-    edit.set_outputs(infos)

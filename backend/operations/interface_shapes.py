@@ -49,19 +49,32 @@ def dims_of(info: ValueInfoProto) -> tuple[Dim, ...] | None:
     return TensorType.of(info.type).shape
 
 
-def declare_outputs(edit: Edit, verdict: Verdict) -> None:
-    """Declares the outputs as they were inferred, where the declaration contradicts that."""
+def declare_outputs(edit: Edit, before: Verdict, after: Verdict) -> None:
+    """Declares the outputs as they are inferred now. What the file said more than inference found, before and now,
+    stays said."""
     infos = []
     for info in edit.outputs:
-        found = verdict.types.get(info.name)
-        if found is not None and found.shape is not None and not fits(found, TensorType.of(info.type)):
-            info = with_dims(info, tuple(None if _nothing(size) else size for size in found.shape))
+        dims, found, was = dims_of(info), after.types.get(info.name), before.types.get(info.name)
+        if found is not None and found.shape is not None:
+            old = was.shape if was is not None else None
+            same = dims is not None and len(dims) == len(found.shape)
+            told = dims if same and dims is not None else (None,) * len(found.shape)
+            earlier = old if same and old is not None and len(old) == len(told) else (0,) * len(told)
+            info = with_dims(info, tuple(map(_redeclared, told, earlier, found.shape)))
         infos.append(info)
     edit.set_outputs(infos)
 
 
+def _redeclared(told: Dim, before: Dim, after: Dim) -> Dim:
+    if isinstance(after, int):
+        return after
+    if before == after or (_nothing(before) and _nothing(after)):
+        return told
+    return None if _nothing(after) else after
+
+
 def _nothing(size: Dim) -> bool:
-    return isinstance(size, str) and size.startswith("unk__")
+    return size is None or (isinstance(size, str) and size.startswith("unk__"))
 
 
 @operation("interface.set_shapes", title="Set input shapes", menu="Interface")
@@ -114,12 +127,11 @@ class SetShapes(Operation):
 def infer_into(edit: Edit, force: bool) -> None:
     """Infers the types of an edit's graph and declares its outputs anew. Raises Fault that names the nodes which can't
     take their inputs, unless forced to go on; those that refused before are not counted."""
-    before = reinfer(edit.base).refused
-    verdict = reinfer(edit.commit())
-    fresh = {ref: why for ref, why in verdict.refused.items() if ref not in before}
+    before, after = reinfer(edit.base), reinfer(edit.commit())
+    fresh = {ref: why for ref, why in after.refused.items() if ref not in before.refused}
     if fresh and not force:
         raise Fault(named(fresh), "shapes", "Change these nodes first, or tick Force")
-    declare_outputs(edit, verdict)
+    declare_outputs(edit, before, after)
 
 
 @operation("interface.fix_dimension", title="Fix a named dimension", menu="Interface")
