@@ -12,8 +12,8 @@ from PySide6.QtCore import QRectF
 from graftwerk.backend.graph.diagram_picture import Frame, Picture
 from graftwerk.widgets.canvas.camera import MARGIN, Camera, Insets
 
-#: Between a fitted box and what stands in a corner of the view, in pixels.
-GAP = 14.0
+#: Between a strip that stays free and the fitted boxes, and at least between any of them and a corner, in pixels.
+GAP, CLEARANCE = 14.0, 8.0
 #: A picture that would come out smaller than this part of its size, to leave a corner free, is not worth that.
 LEAST = 0.5
 
@@ -58,8 +58,8 @@ def _joined(chosen: Sequence[Insets]) -> Insets:
 def _covers(camera: Camera, picture: Picture, boxes: NDArray[np.int64], corner: QRectF) -> bool:
     if corner.isEmpty():
         return False
-    left, top = camera.to_scene(corner.left(), corner.top())
-    right, bottom = camera.to_scene(corner.right(), corner.bottom())
+    left, top = camera.to_scene(corner.left() - CLEARANCE, corner.top() - CLEARANCE)
+    right, bottom = camera.to_scene(corner.right() + CLEARANCE, corner.bottom() + CLEARANCE)
     inside = (picture.left[boxes] <= right) & (picture.right[boxes] >= left)
     inside &= (picture.top[boxes] <= bottom) & (picture.bottom[boxes] >= top)
     return bool(inside.any())

@@ -43,13 +43,13 @@ def corners(canvas: Canvas) -> list[QRectF]:
 
 
 def covered(canvas: Canvas) -> int:
-    """Boxes beneath a corner, as pixels of the view."""
+    """Boxes beneath a corner or hardly beside it."""
     picture, found = canvas.picture, 0
     for box in range(len(picture.left)):
         left, top = canvas.camera.to_view(float(picture.left[box]), float(picture.top[box]))
         right, bottom = canvas.camera.to_view(float(picture.right[box]), float(picture.bottom[box]))
         rect = QRectF(left, top, right - left, bottom - top)
-        found += any(rect.intersects(corner) for corner in corners(canvas))
+        found += any(rect.intersects(corner.adjusted(-8, -8, 8, 8)) for corner in corners(canvas))
         assert QRectF(0, 0, canvas.width(), canvas.height()).contains(rect)
     return found
 
