@@ -38,6 +38,7 @@ def add(commands: Commands) -> None:
     one.add_argument("model", type=Path)
     one.add_argument("--at", nargs="+", required=True, metavar="TENSOR", help="what goes from one to the other")
     one.add_argument("-o", "--output", nargs=2, type=Path, required=True, metavar=("A", "B"))
+    one.add_argument("--complete", action="store_true", help="cut also at what else both parts need")
     one.add_argument("--no-verify", action="store_true", help="don't run them")
     one.add_argument("--json", action="store_true")
     one.set_defaults(function=_split)
@@ -71,7 +72,7 @@ def _split(parsed: argparse.Namespace) -> int:
 
     check_outputs({"first model": parsed.output[0], "second model": parsed.output[1]})
     graph = _load(parsed.model)
-    parts = [extracted(graph, crop) for crop in cut_at(graph, parsed.at)]
+    parts = [extracted(graph, crop) for crop in cut_at(graph, parsed.at, parsed.complete)]
     for part, path in zip(parts, parsed.output, strict=True):
         save(part, path)
     facts: dict[str, Any] = {

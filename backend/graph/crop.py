@@ -76,12 +76,12 @@ def between(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> Crop
     return Crop(_in_order(graph, chosen), (*given, *needed), wanted)
 
 
-def cut_at(graph: Graph, tensors: Sequence[str]) -> tuple[Crop, Crop]:
+def cut_at(graph: Graph, tensors: Sequence[str], complete: bool = False) -> tuple[Crop, Crop]:
     """The model in two: what computes `tensors`, and the rest, which reads them in their place.
 
     Weights, and what is computed from them alone, are in both where both need them; so are graph inputs. A graph output
-    belongs to the part that makes it. Raises Fault where something else than `tensors` crosses the cut, and where one
-    of the two would have no nodes.
+    belongs to the part that makes it. What else crosses the cut is cut too with `complete`, and a Fault without. Raises
+    Fault for a tensor that is no cut: that no node makes, that weights alone make, that nothing behind it needs.
     """
     if not tensors:
         raise Fault("No tensor is given to cut at", "", "Name the tensors that the second part is to read")
@@ -98,10 +98,12 @@ def cut_at(graph: Graph, tensors: Sequence[str]) -> tuple[Crop, Crop]:
     second, second_reached = upstream(graph, ends, frozenset(cut))
     crossing = [
         tensor for node in first & second & live for tensor in graph.nodes[node].output
-        if any(user in second and user not in first for user in graph.consumers(tensor))
+        if tensor not in cut and any(user in second and user not in first for user in graph.consumers(tensor))
     ]  # fmt: skip
     if crossing:
         missing = [tensor for tensor in graph.producers if tensor in crossing]
+        if complete:
+            return cut_at(graph, [*cut, *missing], complete)
         hint = f"Cut at {_listed([*cut, *missing])} to separate the two"
         raise Fault(f"Both sides of the cut need {_listed(missing)}", missing[0], hint)
     unread = next((tensor for tensor in cut if tensor not in second_reached), None)
@@ -181,6 +183,8 @@ def port(graph: Graph, tensor: str) -> ValueInfoProto:
     info, known = graph.declared(tensor), graph.type_of(tensor)
     if info is not None and (known is None or TensorType.of(info.type) == known) and _whole(TensorType.of(info.type)):
         return info
+    if info is not None and (graph.is_input(tensor) or graph.is_output(tensor)):
+        return info  # no worse than the model itself
     if known is None or not _whole(known) or known.kind != "tensor":
         hint = "Shape inference has not found it; choose another tensor, or declare its type"
         raise Fault("The type of what would be an input or output is not known", tensor, hint)

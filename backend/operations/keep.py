@@ -45,8 +45,11 @@ class Keep(Operation):
         found = self.crop(graph)
         for tensor in (*found.inputs, *found.outputs):
             port(graph, tensor)
-        same = len(found.nodes) == len(graph.nodes) and found.outputs == tuple(info.name for info in graph.outputs)
-        if same and set(found.inputs) == {info.name for info in graph.inputs}:
+        ports = [info.name for info in graph.inputs], [info.name for info in graph.outputs]
+        given = list(found.inputs), list(found.outputs)
+        if self.nodes:  # whose ports come in the order of the nodes
+            ports, given = (sorted(ports[0]), sorted(ports[1])), (sorted(given[0]), sorted(given[1]))
+        if len(found.nodes) == len(graph.nodes) and ports == given:
             return Reason("That is the whole model", "Select less")
         return None
 
