@@ -113,7 +113,8 @@ class FileControl:
             path = Path(name).with_suffix(".py")
             lost: list[str] = []
             kind = filters.get(chosen, KINDS[0])
-            if self.window.attempt(lambda: lost.extend(write_script(tab.document, path, kind)), f"Exported {path}") and lost:
+            done = self.window.attempt(lambda: lost.extend(write_script(tab.document, path, kind)), f"Exported {path}")
+            if done and lost:
                 self.window.say(f"Exported {path}; graphsurgeon doesn't keep {', '.join(lost)}")
 
     def apply_recipe(self) -> None:

@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from graftwerk.backend.document import History
+from graftwerk.backend.operations.recipe_lines import edited
+from graftwerk.backend.operations.registry import Operation
 from graftwerk.backend.operations.step import Step
 
 if TYPE_CHECKING:
@@ -25,6 +27,28 @@ class RecipeControl:
         tab = self.window.need_tab()
         self.rewrite(tab, lambda: tab.document.rewritten(steps, parameters), "Changed the recipe")
 
+    def edit(self, row: int) -> None:
+        """Shows the form of a step of the shown model's recipe, counted from 1, and replays with what became of it."""
+        from graftwerk.widgets.panels.form import OperationDialog
+
+        tab = self.window.need_tab()
+        history = tab.document.history
+        steps = self.window.docks.history.steps()
+        step = steps[row - 1]
+        before = history.revisions[min(row, len(history.revisions)) - 1].graph
+        dialog = OperationDialog(step.operation(history.parameters), before, self.window)
+
+        def take(operation: Operation) -> None:
+            if tab is self.window.tab and tab.document.history.same_edits(history):
+                self.change([*steps[: row - 1], edited(step, operation, history.parameters), *steps[row:]],
+                            history.parameters)  # fmt: skip
+            else:
+                self.window.say("The model was edited meanwhile; edit the step again", error=True)
+
+        dialog.accepted_operation.connect(take)
+        tab.destroyed.connect(dialog.close)
+        dialog.show()
+
     def rewrite(self, tab: Tab, work: Callable[[], History], done: str) -> None:
         """Shows the history that `work` makes; a Fault changes nothing, a step that can't be done stops there."""
         before = tab.document.history
@@ -32,7 +56,7 @@ class RecipeControl:
         def show(ready: Future[History]) -> None:
             if not (self.window.attempt(ready.result) and tab in self.window.tabs()):
                 return
-            if [r.graph.revision for r in tab.document.revisions] != [r.graph.revision for r in before.revisions]:
+            if not tab.document.history.same_edits(before):
                 self.window.say("The model was edited while the recipe was replayed; do it again", error=True)
                 return
             history = ready.result()

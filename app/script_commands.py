@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
 from graftwerk.app.output import print_json, print_line
@@ -29,10 +30,8 @@ def _export(parsed: argparse.Namespace) -> int:
     check_outputs({"script": parsed.output}, [parsed.recipe, parsed.model])
     recipe = Recipe.load(parsed.recipe)
     document = Document.open(parsed.model)
-    try:
+    with suppress(Fault):  # operations say themselves what they can't know
         document.set_types(document.graph, infer(document.graph))
-    except Fault:
-        pass  # operations say themselves what they can't know
     history = document.with_recipe(recipe)
     if history.stopped is not None:
         raise history.stopped

@@ -43,6 +43,11 @@ class History:
     waiting: tuple[Step, ...] = ()
     stopped: Fault | None = None
 
+    def same_edits(self, other: History) -> bool:
+        """Whether it holds the same revisions; what is known of their types, and which is shown, may differ."""
+        mine, others = ([one.graph.revision for one in history.revisions] for history in (self, other))
+        return mine == others and self.waiting == other.waiting
+
 
 class Document:
     """Revisions with undo and redo. Belongs to one thread; graphs handed out may go to any.
@@ -158,6 +163,10 @@ class Document:
         before = self._history
         self._show(history)
         self._before_rewrite = before
+
+    def take(self, history: History) -> None:
+        """Shows a history that `rewritten` made of the shown one, with nothing before it for undo to bring back."""
+        self._show(history)
 
     def go(self, index: int) -> None:
         """Shows one of `revisions`."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from rapidfuzz import fuzz, process
-
 from graftwerk.backend.graph.graph import Graph
 
 _MOST = 3
@@ -15,6 +13,8 @@ def closest(name: str, graph: Graph) -> str:
     """A sentence with up to three names of nodes and tensors; empty where the name is there, or nothing is near."""
     if not name or name in graph.names or graph.defines(name):
         return ""
+    from rapidfuzz import fuzz, process  # only where something failed
+
     ops = {record.name: record.op_type for record in graph.nodes.values() if record.name}
     names = [*ops, *(tensor for tensor in graph.tensors() if tensor not in ops)]
     found = process.extract(name, names, scorer=fuzz.ratio, limit=_MOST, score_cutoff=_LEAST)

@@ -32,8 +32,9 @@ from graftwerk.backend.graph.scopes import scope_of
 from graftwerk.backend.operations.registry import Operation
 
 _CONDITION = re.compile(r"(!?)\s*(op|domain|scope|name|pattern|attr\.\w+)\s*(=|~)\s*(.+)", re.DOTALL)
-_ONE = re.compile(r"(.*)\[(-?\d+)\]\s*", re.DOTALL)
-_SOME = re.compile(r"(.*)\[(-?\d*):(-?\d*)\]\s*", re.DOTALL)
+#: Not behind an equals sign, where it is the value of an attribute: `@attr.axes=[0]`.
+_ONE = re.compile(r"(.*[^=\s])\s*\[(-?\d+)\]\s*", re.DOTALL)
+_SOME = re.compile(r"(.*[^=\s])\s*\[(-?\d*):(-?\d*)\]\s*", re.DOTALL)
 _PORT = re.compile(r"(in|out)(\d+)\s*:\s*(.*)", re.DOTALL)
 _HELP = "Such as @op=Conv & scope=/layer1 [0]; CONTRIBUTING and the guide list all forms"
 _SHOWN = 3
