@@ -35,18 +35,19 @@ _MIME = "application/x-graftwerk-step"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row. `state` is here, done, undone, off (left out), stopped (can't be done) or waiting (behind such a one).
+    """One row. `state` is here, done, undone, stopped (can't be done) or waiting (behind such a one).
 
-    `below` is a second line: a comment, or why the step can't be done.
+    `below` is a second line: a comment, or why the step can't be done. `off`: the step is left out.
     """
 
     text: str
     state: str
     below: str = ""
+    off: bool = False
 
     @property
     def faint(self) -> bool:
-        return self.state in ("undone", "off", "waiting")
+        return self.off or self.state in ("undone", "waiting")
 
 
 def rows_of(document: Document) -> list[Row]:
@@ -56,13 +57,13 @@ def rows_of(document: Document) -> list[Row]:
     for at, revision in enumerate(history.revisions[1:], 1):
         step = revision.line or Step("")
         text = revision.operation.summary() if revision.operation is not None else _summary(step, history.parameters)
-        state = "here" if at == history.at else "undone" if at > history.at else "done" if step.enabled else "off"
-        rows.append(Row(text, state, step.comment))
+        state = "here" if at == history.at else "undone" if at > history.at else "done"
+        rows.append(Row(text, state, step.comment, not step.enabled))
     for at, step in enumerate(history.waiting):
         stopped = history.stopped if at == 0 else None
         reason = f"{stopped.message}. {stopped.hint}" if stopped is not None else step.comment
-        state = "stopped" if stopped is not None else "waiting" if step.enabled else "off"
-        rows.append(Row(_summary(step, history.parameters), state, reason.strip(". ")))
+        state = "stopped" if stopped is not None else "waiting"
+        rows.append(Row(_summary(step, history.parameters), state, reason.strip(". "), not step.enabled))
     return rows
 
 
@@ -149,7 +150,7 @@ class Card(QStyledItemDelegate):
         painter.setBrush(QColor(theme.hover if hover else theme.window if row.faint else theme.surface))
         painter.drawRoundedRect(card.adjusted(0, 0, -1, -1), 6, 6)
         font = option.font
-        font.setStrikeOut(row.state == "off")
+        font.setStrikeOut(row.off)
         painter.setFont(option.font)
         metrics = painter.fontMetrics()
         wide = metrics.horizontalAdvance("000")

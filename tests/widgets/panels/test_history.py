@@ -51,7 +51,8 @@ def panel(document: Document, qtbot: QtBot) -> History:
 
 
 def states(panel: History) -> list[str]:
-    return [panel.model.index(row).data(ROW).state for row in range(panel.model.rowCount())]
+    rows = [panel.model.index(row).data(ROW) for row in range(panel.model.rowCount())]
+    return ["off" if row.off else row.state for row in rows]
 
 
 def names(document: Document) -> list[str]:
