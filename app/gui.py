@@ -68,6 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     def complete() -> None:
         window.complete()
         window.engines.ask_library()
+        window.recovery.start()
         gc.freeze()  # what is there now stays: a collection need not walk through it
         gc.enable()
 

@@ -20,6 +20,7 @@ from graftwerk.app.file_control import FileControl
 from graftwerk.app.jobs import Jobs
 from graftwerk.app.menus import Menus
 from graftwerk.app.recipe_control import RecipeControl
+from graftwerk.app.recovery_control import RecoveryControl
 from graftwerk.app.search_control import SearchControl
 from graftwerk.app.settings import Settings
 from graftwerk.app.status import StatusLine
@@ -51,6 +52,7 @@ class Window(QMainWindow):
         self.edits = EditControl(self)
         self.engines = EngineControl(self)
         self.searching = SearchControl(self)
+        self.recovery = RecoveryControl(self)
         self.setWindowTitle("Graftwerk")
         self.setWindowIcon(app_icon())
         self.setAcceptDrops(True)
@@ -119,6 +121,7 @@ class Window(QMainWindow):
         tab.canvas.layer_hovered.connect(self.docks.hover_layer)
         self._tabs.addTab(tab, tab.title)
         self.show_tab(tab)
+        self.recovery.watch(tab)
         return tab
 
     def show_tab(self, tab: Tab) -> None:
@@ -134,11 +137,16 @@ class Window(QMainWindow):
     def _close_at(self, index: int) -> None:
         tab = self._tabs.widget(index)
         if isinstance(tab, Tab) and self.files.may_close(tab):
-            self.engines.forget(tab)
-            tab.shut()
-            self._tabs.removeTab(index)
-            tab.deleteLater()
-            self._on_tab()
+            self.discard_tab(tab)
+
+    def discard_tab(self, tab: Tab) -> None:
+        """Closes a tab, and asks nothing."""
+        self.recovery.forget(tab)
+        self.engines.forget(tab)
+        tab.shut()
+        self._tabs.removeTab(self._tabs.indexOf(tab))
+        tab.deleteLater()
+        self._on_tab()
 
     # What is shown
 
@@ -254,11 +262,13 @@ class Window(QMainWindow):
             event.ignore()
             return
         self.docks.save()
+        self.recovery.end(keep=False)
         self.shut()
         event.accept()
 
     def shut(self) -> None:
-        """Stops all that runs for the window, and asks nothing."""
+        """Stops all that runs for the window, and asks nothing; edits that are not saved are offered at the next start."""
+        self.recovery.end(keep=True)
         self.searching.stop()
         for tab in self.tabs():
             self.engines.forget(tab)

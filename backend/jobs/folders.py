@@ -54,7 +54,7 @@ class JobFolders:
             self._lock: int | None = None
             atexit.register(self.close)  # for a run that a signal ends before it has anything to close
             self.path.mkdir()
-            self._lock = _lock(self.path / "lock", wait=False)
+            self._lock = lock_file(self.path / "lock", wait=False)
 
     def new(self) -> Path:
         """A new empty folder for one job. Raises Fault where it can't be made."""
@@ -84,7 +84,7 @@ class JobFolders:
             for folder in self.base.iterdir():
                 if folder != self.path and folder.is_dir():
                     with suppress(FileNotFoundError):  # its run has just removed it
-                        lock = _lock(folder / "lock", wait=False)
+                        lock = lock_file(folder / "lock", wait=False)
                         if lock is not None:
                             left.append((folder, lock))
         for folder, lock in left:  # each is locked by us now: a run that starts meanwhile leaves them to us
@@ -122,7 +122,7 @@ def _end_leftover_processes(folder: Path) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    descriptor = _lock(path, wait=True)
+    descriptor = lock_file(path, wait=True)
     try:
         yield
     finally:
@@ -130,7 +130,7 @@ def _locked(path: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _lock(path: Path, *, wait: bool) -> int | None:
+def lock_file(path: Path, *, wait: bool) -> int | None:
     """An open descriptor that holds the lock until it is closed or this process dies; None where another has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
