@@ -165,6 +165,11 @@ def standard_actions() -> Iterator[Action]:
         )
     yield Action("view.reset", "Reset Layout", "View", lambda w: w.docks.reset())
 
+    yield Action("weights.view", "View Values…", "Weights", lambda w: w.weights.view_selected(), "Ctrl+I",
+                 lambda w: w.weights.why_not())  # fmt: skip
+    yield Action("weights.export", "Export…", "Weights", lambda w: w.weights.export_selected(), "",
+                 lambda w: w.weights.why_not())  # fmt: skip
+
     yield Action("engine.build", "Build", "Engine", lambda w: w.engines.build(), "F5", needs_tab, "build")
     yield Action(
         "engine.settings", "Build Settings…", "Engine", lambda w: w.engines.build_settings(), "Shift+F5", needs_tab,

@@ -126,6 +126,7 @@ class Docks:
         self.outline.selected.connect(self._select)
         self.inspector.selected.connect(self._select)
         self.inspector.operation_requested.connect(window.edits.apply)
+        self.inspector.values_requested.connect(window.weights.view)
         self.history.go.connect(lambda index: window.need_tab().document.go(index))
         self.history.save_recipe.connect(window.files.save_recipe)
         self.history.edit.connect(window.recipes.edit)

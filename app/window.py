@@ -26,6 +26,7 @@ from graftwerk.app.settings import Settings
 from graftwerk.app.status import StatusLine
 from graftwerk.app.tab import Tab
 from graftwerk.app.toolbar import ToolBar
+from graftwerk.app.weight_control import WeightControl
 from graftwerk.app.welcome import Welcome
 from graftwerk.backend.document import Document
 from graftwerk.backend.fault import Fault
@@ -52,6 +53,7 @@ class Window(QMainWindow):
         self.edits = EditControl(self)
         self.engines = EngineControl(self)
         self.searching = SearchControl(self)
+        self.weights = WeightControl(self)
         self.recovery = RecoveryControl(self)
         self.setWindowTitle("Graftwerk")
         self.setWindowIcon(app_icon())
@@ -173,6 +175,7 @@ class Window(QMainWindow):
         for tab in self.tabs():
             tab.set_theme(theme)
         self.docks.set_theme(theme)
+        self.weights.set_theme()
 
     def toggle_theme(self) -> None:
         self.set_theme(LIGHT if self.theme.dark else DARK)

@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.convert import numpy_type
+from graftwerk.backend.graph.plane import Values
 from graftwerk.backend.graph.tensors import Initializer
 
 BINS = 64
 #: Elements that are looked at between two questions whether to go on: 8 MB as doubles.
 PIECE = 1 << 20
+#: Elements of one run of a sample.
+_RUN = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class Statistics:
     """Of all elements: `count`, and how many are zero, NaN and infinite. Of the finite ones: the rest.
 
     `deviation` is that of the population. `histogram` counts them in equal bins from `low` to `high`; whole numbers
-    that span fewer than `BINS` values have a bin each. Extent and moments are NaN where nothing is finite.
+    that span fewer than `BINS` values have a bin each. Extent and moments are NaN where nothing is finite. `total` is
+    how many elements there are; where it is more than `count`, only a sample was read.
     """
 
     count: int
@@ -35,20 +40,25 @@ class Statistics:
     low: float
     high: float
     histogram: tuple[int, ...]
+    total: int = 0
 
 
-def statistics(weight: Initializer, cancelled: Callable[[], bool] = lambda: False) -> Statistics | None:
-    """Reads a weight twice from end to end; None once it is cancelled.
+def statistics(
+    weight: Initializer, cancelled: Callable[[], bool] = lambda: False, sample: int = 0
+) -> Statistics | None:
+    """Reads a weight twice from end to end, or with `sample` about so many of its elements, in runs that are spread
+    evenly over it; None once it is cancelled.
 
     Raises Fault where its bytes can't be read, or are no numbers.
     """
-    values = weight.array()
-    if values.dtype.kind not in "fiubV" or not _is_number(values.dtype):
+    flat = Values(weight)
+    dtype = numpy_type(weight.dtype)
+    if dtype.kind not in "fiubV" or not _is_number(dtype):
         raise Fault("Only numbers have statistics", weight.name)
-    flat = values.reshape(-1)
+    read = sum(run.stop - run.start for run in _runs(flat.size, sample))
     zeros = nans = infinities = finite = 0
     low, high, mean, spread = np.inf, -np.inf, 0.0, 0.0
-    for piece in _pieces(flat):
+    for piece in _pieces(flat, sample):
         if cancelled():
             return None
         zeros += int(np.count_nonzero(piece == 0))
@@ -64,16 +74,16 @@ def statistics(weight: Initializer, cancelled: Callable[[], bool] = lambda: Fals
             finite += good.size
     if not finite:
         nan = float("nan")
-        return Statistics(flat.size, zeros, nans, infinities, nan, nan, nan, nan, nan, nan, ())
-    start, end, bins = _bins(low, high, whole=values.dtype.kind in "iub")
+        return Statistics(read, zeros, nans, infinities, nan, nan, nan, nan, nan, nan, (), flat.size)
+    start, end, bins = _bins(low, high, whole=dtype.kind in "iub")
     counts = np.zeros(bins, np.int64)
-    for piece in _pieces(flat):
+    for piece in _pieces(flat, sample):
         if cancelled():
             return None
         counts += np.histogram(piece[np.isfinite(piece)], bins, (start, end))[0]
     deviation = float(np.sqrt(spread / finite))
     shown = tuple(counts.tolist())
-    return Statistics(flat.size, zeros, nans, infinities, low, high, mean, deviation, start, end, shown)
+    return Statistics(read, zeros, nans, infinities, low, high, mean, deviation, start, end, shown, flat.size)
 
 
 def _is_number(dtype: np.dtype[np.generic]) -> bool:
@@ -81,9 +91,20 @@ def _is_number(dtype: np.dtype[np.generic]) -> bool:
     return dtype.names is None and np.can_cast(dtype, np.float64, "unsafe") and dtype.kind != "O"
 
 
-def _pieces(flat: NDArray[np.generic]) -> Iterator[NDArray[np.float64]]:
-    for start in range(0, flat.size, PIECE):
-        yield flat[start : start + PIECE].astype(np.float64)
+def _pieces(flat: Values, sample: int) -> Iterator[NDArray[np.float64]]:
+    for run in _runs(flat.size, sample):
+        yield flat.read(run).astype(np.float64)
+
+
+def _runs(size: int, sample: int) -> Iterator[slice]:
+    """The runs of elements that are read: all of them behind each other, or a part of them with gaps between."""
+    if not sample or sample >= size:
+        yield from (slice(start, min(start + PIECE, size)) for start in range(0, size, PIECE))
+        return
+    count = max(1, sample // _RUN)
+    for number in range(count):
+        start = number * (size - _RUN) // max(1, count - 1)
+        yield slice(start, min(start + _RUN, size))
 
 
 def _bins(low: float, high: float, whole: bool) -> tuple[float, float, int]:

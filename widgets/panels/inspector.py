@@ -39,6 +39,8 @@ class Inspector(QWidget):
 
     selected = Signal(object)
     operation_requested = Signal(object)
+    #: the name of a weight that was double-clicked
+    values_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -69,6 +71,7 @@ class Inspector(QWidget):
             text.setContentsMargins(6, 2, 0, 2)
         self.rows = RowsView()
         self.rows.activated_row.connect(self._on_row)
+        self.rows.double_clicked.connect(self._on_double_click)
         self.rows.why_not = self._why_not
         self.rows.edited.connect(self._set_attribute)
         self.rows.left.connect(lambda: self._say(""))
@@ -181,6 +184,12 @@ class Inspector(QWidget):
     def _on_row(self, row: Row) -> None:
         if row.target is not None:
             self.selected.emit(row.target)
+
+    def _on_double_click(self) -> None:
+        # The first click on a node's weight has selected it.
+        chosen = self._selection.tensors if not self._selection.nodes else ()
+        if self._graph is not None and len(chosen) == 1 and chosen[0] in self._graph.initializers:
+            self.values_requested.emit(chosen[0])
 
     def _say(self, text: str) -> None:
         self.reason.setText(text)

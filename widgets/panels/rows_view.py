@@ -36,6 +36,8 @@ class RowsView(QListView):
     #: an editor was closed, with or without an edit
     left = Signal()
     removal = Signal(str)
+    #: the second press of a double click, whatever row the first has brought there
+    double_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -118,6 +120,11 @@ class RowsView(QListView):
             shape = Qt.CursorShape.PointingHandCursor
         self.viewport().setCursor(shape)
         super().mouseMoveEvent(event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        super().mouseDoubleClickEvent(event)
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.double_clicked.emit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
