@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from onnx import AttributeProto, NodeProto, TensorProto, helper
@@ -102,7 +102,7 @@ class ReplaceWithPlugin(Operation):
         found = cut(graph, self)
         if isinstance(found, Reason):
             raise found.fault(self.op_type)
-        body = [*_bodies_of_constants(graph, found.constants), *(graph.nodes[node] for node in found.nodes)]
+        body = [*bodies_of_constants(graph, found.constants), *(graph.nodes[node] for node in found.nodes)]
         declared = self._declare_outputs(edit, found.outputs)
         changes = Changes(declared, _imported_for_plugins(edit, self.domain), _behind(graph, found.nodes))
         for node in found.nodes:
@@ -186,9 +186,20 @@ def _attributes(plugin: ReplaceWithPlugin) -> list[AttributeProto]:
     return made
 
 
-def cut(graph: Graph, plugin: ReplaceWithPlugin) -> Cut | Reason:
-    """What the plugin would replace, or why it can't. Raises Fault for an unknown node."""
-    chosen = {graph.find(ref) for ref in plugin.nodes}
+class Region(Protocol):
+    """An operation that puts one node in the place of several."""
+
+    @property
+    def nodes(self) -> tuple[NodeRef, ...]: ...
+    @property
+    def inputs(self) -> tuple[TensorName, ...]: ...
+    @property
+    def outputs(self) -> tuple[TensorName, ...]: ...
+
+
+def cut(graph: Graph, region: Region) -> Cut | Reason:
+    """What the one node would replace, or why it can't. Raises Fault for an unknown node."""
+    chosen = {graph.find(ref) for ref in region.nodes}
     nodes = [node for node in chosen if not _shared_constant(graph, node, chosen)]
     if not nodes:
         return Reason("Select nodes that compute something")
@@ -199,14 +210,14 @@ def cut(graph: Graph, plugin: ReplaceWithPlugin) -> Cut | Reason:
     nodes = _in_order(graph, nodes)
     made = {output: node for node in nodes for output in graph.nodes[node].output if output}
     read = dict.fromkeys(tensor for node in nodes for tensor in reads(graph.nodes[node]) if tensor not in made)
-    inputs = _inputs(graph, plugin.inputs, list(read))
+    inputs = _inputs(graph, region.inputs, list(read))
     if isinstance(inputs, Reason):
         return inputs
     outside = [
         tensor for tensor in made
         if graph.is_output(tensor) or any(user not in chosen for user in graph.consumers(tensor))
     ]  # fmt: skip
-    outputs = _outputs(plugin.outputs, outside, made)
+    outputs = _outputs(region.outputs, outside, made)
     if isinstance(outputs, Reason):
         return outputs
     return Cut(tuple(nodes), tuple(tensor for tensor in read if tensor not in inputs), inputs, outputs)
@@ -260,7 +271,7 @@ def _outputs(given: Sequence[str], outside: Sequence[str], made: dict[str, NodeI
     return tuple(dict.fromkeys(given)) or tuple(outside)
 
 
-def _bodies_of_constants(graph: Graph, tensors: Sequence[str]) -> Iterator[NodeProto]:
+def bodies_of_constants(graph: Graph, tensors: Sequence[str]) -> Iterator[NodeProto]:
     """A Constant node for each: a function has no initializers. Those that were say so, to become some again."""
     for tensor in tensors:
         made = graph.producer(tensor)
