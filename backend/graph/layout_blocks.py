@@ -84,15 +84,8 @@ def _joints(elements: Elements, boxes: int, position: Floats, on_trunk: Bools, p
     uses = np.bincount(upper, minlength=count)[upper]
     inputs = np.bincount(lower, minlength=count)[lower]
     bends = (upper >= boxes).astype(np.int64) + (lower >= boxes)
-    order = np.lexsort((position[lower], position[upper], elements.layer[upper]))
-    gap = elements.layer[upper[order]]
-    # nothing to decide in a gap whose segments neither share an end nor cross
-    same = np.diff(gap) == 0
-    clash = same & ((np.diff(position[upper[order]]) <= 0) | (np.diff(position[lower[order]]) <= 0))
-    undecided = np.zeros(len(elements.start), np.bool_)
-    undecided[gap[1:][clash]] = True
-    open_ = undecided[elements.layer[upper]]
-    segments = np.flatnonzero(open_)
+    alone = _alone(elements, position)
+    segments = np.flatnonzero(~alone)
     # 0 trunk, 1 inside of a long edge, 2… boxes with ever more other edges, 200 the end of a long edge
     others = uses + inputs + np.where(pulled[np.minimum(upper, boxes - 1)], 20, 0)
     rank = np.where(bends == 2, 1, np.where(bends == 1, 200, np.minimum(others, 199)))
@@ -101,7 +94,21 @@ def _joints(elements: Elements, boxes: int, position: Floats, on_trunk: Bools, p
     segments = segments[np.lexsort((off_centre[segments], rank[segments], elements.layer[upper[segments]]))]
     chosen = _greedy(segments.tolist(), elements.layer[upper[segments]].tolist(),
                      position[upper[segments]].tolist(), position[lower[segments]].tolist())
-    return np.concatenate((np.flatnonzero(~open_), np.array(chosen, np.int64)))
+    return np.concatenate((np.flatnonzero(alone), np.array(chosen, np.int64)))
+
+
+def _alone(elements: Elements, position: Floats) -> Bools:
+    """Per segment: shares no end with another one, and crosses none. There is nothing to decide about it."""
+    slot = position + elements.start[elements.layer]  # over all layers
+    above, below = slot[elements.upper], slot[elements.lower]
+    order = np.lexsort((below, above))
+    above, below = above[order], below[order]
+    apart = np.diff(above) > 0
+    apart &= np.maximum.accumulate(below)[:-1] < np.minimum.accumulate(below[::-1])[::-1][1:]
+    alone = np.zeros(len(order), np.bool_)
+    # what is to its left is so at both ends, and what is to its right
+    alone[order] = np.append(True, apart) & np.append(apart, True)
+    return alone
 
 
 def _from_middle(group: Ints, value: Floats) -> Floats:
