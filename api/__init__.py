@@ -3,7 +3,7 @@
     import graftwerk
 
     model = graftwerk.open("resnet50.onnx")
-    model.node.delete(nodes=["@op=Identity"])
+    model.ops.node.delete(nodes=["@op=Identity"])
     model.save("resnet50.clean.onnx")
 
 `graftwerk.Model` has all of it. Nothing is imported before it is used: the program itself starts from this package.
@@ -31,7 +31,7 @@ def open(path: str | Path) -> Model:
 
 def operations() -> dict[str, OperationInfo]:
     """All operations by id, with their parameters and what they do."""
-    import graftwerk.backend.operations.all
+    import graftwerk.backend.operations.all  # noqa: F401 - registers them
     from graftwerk.backend.operations import registry
 
     return dict(registry.operations())

@@ -21,7 +21,7 @@ from graftwerk.backend.operations.step import Step
 
 
 class Model:
-    """A model and its edits. Operations are methods by their id: `model.node.delete(nodes=["/conv1/Conv"])`.
+    """A model and its edits. Operations are functions by their id: `model.ops.node.delete(nodes=["/conv1/Conv"])`.
 
     Every method that edits returns the model itself. Raises `Fault`, which says what and where, and what to do; the
     model is then as it was.
@@ -47,6 +47,11 @@ class Model:
     def recipe(self) -> Recipe:
         """The edits so far. `model.recipe.save(Path("edits.json"))` writes them."""
         return self._document.recipe
+
+    @property
+    def ops(self) -> Operations:
+        """All operations: `model.ops.qdq.insert(...)` applies the one with the id `qdq.insert`."""
+        return Operations(self)
 
     def nodes(self, selector: str = "") -> list[str]:
         """References of nodes: of all, or of those that a selector means, such as `@op=Conv & scope=/layer1`."""
@@ -104,18 +109,11 @@ class Model:
         graph = self._document.graph
         self._document.set_types(graph, _typed(graph).types)
 
-    def __getattr__(self, name: str) -> _Family:
-        if any(id.partition(".")[0] == name for id in operations()):
-            return _Family(self, name)
-        raise AttributeError(f"{name!r}: there is no such method, and no family of operations of this name")
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *dict.fromkeys(id.partition(".")[0] for id in operations())]
-
     def __repr__(self) -> str:
         graph = self.graph
         name = self._document.origin or "new model"
-        return f"<Model {name}: {len(graph.nodes)} nodes, {len(self._document.recipe.steps)} edits>"
+        edits = len(self._document.recipe.steps)
+        return f"<Model {name}: {len(graph.nodes)} nodes, {edits} edit{'s' * (edits != 1)}>"
 
     def _repr_html_(self) -> str:
         """How notebooks show it: its inputs and outputs, and the edits so far."""
@@ -127,8 +125,23 @@ class Model:
         return f"<b>{escape(repr(self)[1:-1])}</b><table>{''.join(cells)}</table>"
 
 
+class Operations:
+    """The operations of a model by family, as editors complete them."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> _Family:
+        if name in dir(self):
+            return _Family(self._model, name)
+        raise AttributeError(f"there is no family of operations {name}; there are {', '.join(dir(self))}")
+
+    def __dir__(self) -> list[str]:
+        return list(dict.fromkeys(id.partition(".")[0] for id in operations()))
+
+
 class _Family:
-    """The operations whose ids begin alike: `model.qdq` has insert, move, remove."""
+    """The operations whose ids begin alike: `model.ops.qdq` has insert, move, remove."""
 
     def __init__(self, model: Model, name: str) -> None:
         self._model, self._name = model, name

@@ -10,6 +10,8 @@ from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.scripts.values import Values, text_of
 
+_WIDTH = 110
+
 
 class StepWriter:
     """Writes what leads from one revision to another."""
@@ -75,7 +77,8 @@ class StepWriter:
             parts.append(f"domain={record.domain!r}")
         if previous:
             parts.append(f"after=node({previous!r})")
-        return f"add({', '.join(parts)})"
+        line = f"add({', '.join(parts)})"
+        return line if len(line) <= _WIDTH else "\n".join(["add(", *(f"    {part}," for part in parts), ")"])
 
     def _order(self) -> Iterator[str]:
         """New nodes stand behind their neighbour by now; the old ones may have moved."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from keyword import iskeyword
 from typing import Any
 
 from graftwerk.backend.operations.recipe import Recipe
 from graftwerk.backend.operations.step import INSIDE, WHOLE
 
+_TAKEN = ("graftwerk", "model", "sys")
 _HEAD = '''"""{title}
 
     python {script} {model} OUTPUT
@@ -24,7 +26,7 @@ def script_of(recipe: Recipe, name: str) -> str:
     """The script called `name` that applies a recipe: one call for each step, parameters as variables at the top."""
     title = f"The edits of {recipe.model}." if recipe.model else "Edits of a model."
     lines = [_HEAD.format(title=title, script=name, model=recipe.model or "MODEL")]
-    lines += [f"{key} = {value!r}" for key, value in recipe.parameters.items()]
+    lines += [f"{_variable(key)} = {value!r}" for key, value in recipe.parameters.items()]
     for step in recipe.steps:
         if step.comment:
             lines += ["", *(f"# {line}" for line in step.comment.splitlines())]
@@ -44,13 +46,18 @@ def _expression(value: Any) -> str:
         return repr(value)
     whole = WHOLE.fullmatch(value)
     if whole is not None:
-        return whole[1]
+        return _variable(whole[1])
     parts, at, named = [], 0, False
     for found in INSIDE.finditer(value):
-        parts += [_literal(value[at : found.start()]), f"{{{found[1]}}}" if found[1] else "$"]
+        parts += [_literal(value[at : found.start()]), f"{{{_variable(found[1])}}}" if found[1] else "$"]
         at, named = found.end(), named or bool(found[1])
     text = "".join([*parts, _literal(value[at:])])
     return "f" + repr(text) if named else repr(value.replace("$$", "$"))
+
+
+def _variable(name: str) -> str:
+    """A parameter as a variable: not one that the script needs for itself."""
+    return name if name.isidentifier() and not iskeyword(name) and name not in _TAKEN else f"parameter_{name}"
 
 
 def _literal(text: str) -> str:
