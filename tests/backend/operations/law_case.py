@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from graftwerk.backend.graph.graph import Graph
@@ -19,5 +20,7 @@ class Case:
     first: tuple[tuple[str, dict[str, Any]], ...] = ()
 
     def __str__(self) -> str:
-        shown = "-".join(str(value) for value in self.parameters.values() if isinstance(value, str | int | bool))
+        values = (value for value in self.parameters.values() if isinstance(value, str | int | bool))
+        # Of a file its name alone: processes that share the tests have to know them by the same names.
+        shown = "-".join(Path(str(value)).name if Path(str(value)).is_absolute() else str(value) for value in values)
         return f"{self.id}-{self.model.__name__}-{shown}"

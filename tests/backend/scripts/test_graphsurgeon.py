@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ import pytest
 from onnx import ModelProto, NodeProto, ValueInfoProto
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
-from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.encode import to_model
-from graftwerk.backend.graph.files import load, save
+from graftwerk.backend.graph.files import save
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.registry import apply, make

@@ -20,7 +20,7 @@ from graftwerk.resources import model as bundled
 @pytest.mark.parametrize("name", ["who", "model", "class"])
 def test_it_gives_what_the_recipe_gives(name: str, tmp_path: Path) -> None:
     steps = (
-        Step("node.rename", {"node": "/stem/conv/Conv", "name": "{a} $$ ${" + name + "}"}, "with braces,\nand a dollar"),
+        Step("node.rename", {"node": "/stem/conv/Conv", "name": "{a} $$ ${" + name + "}"}, "braces,\nand a dollar"),
         Step("node.rename", {"node": "/stem/relu/Relu", "name": f"${name}"}),
         Step("qdq.insert", {"tensor": "@graph.input [0]", "scale": "$scale"}),
         Step("node.delete", {"nodes": ["gone"]}, enabled=False),
