@@ -53,16 +53,16 @@ class EditControl:
         path = tab.path
         dialog = OperationDialog(operation, tab.graph, self.window)
         # The form stays open beside the window: by then another tab or graph may be shown, or this one be gone.
-        dialog.accepted_operation.connect(lambda made: self._apply_to(tab, made, path))
+        dialog.accepted_operation.connect(lambda made: self.apply_to(tab, made, path))
         tab.destroyed.connect(dialog.close)
         dialog.show()
 
     def apply(self, operation: Operation) -> None:
         """Applies an operation to the shown model. A Fault is shown, and changes nothing."""
         tab = self.window.need_tab()
-        self._apply_to(tab, operation, tab.path)
+        self.apply_to(tab, operation, tab.path)
 
-    def _apply_to(self, tab: Tab, operation: Operation, path: tuple[str, ...]) -> None:
+    def apply_to(self, tab: Tab, operation: Operation, path: tuple[str, ...]) -> None:
         """`path` leads to the body or function that the operation is meant for; empty is the model itself."""
         from graftwerk.backend.operations.within import Within, is_slow
 

@@ -26,6 +26,7 @@ class WeightControl:
     def __init__(self, window: Window) -> None:
         self.window = window
         self.views: list[WeightView] = []
+        self._owners: dict[WeightView, tuple[Tab, tuple[str, ...]]] = {}
 
     def why_not(self) -> Reason | None:
         """Why there is no weight to look into."""
@@ -53,25 +54,24 @@ class WeightControl:
         from graftwerk.widgets.panels.weight_view import WeightView
 
         tab = self.window.need_tab()
+        path = tab.path
         for open_view in self.views:
-            if open_view.name == name and open_view.property("tab") is tab:
+            if (open_view.name, self._owners[open_view]) == (name, (tab, path)):
                 open_view.raise_()
                 open_view.activateWindow()
                 return open_view
         made = WeightView(name, self.window)
-        made.setProperty("tab", tab)
+        self._owners[made] = (tab, path)
         made.set_theme(self.window.theme)
-        reason = tab.read_only()
-        made.set_graph(tab.graph, reason.text if reason is not None else "")
-        made.operation_requested.connect(lambda operation: self._apply(tab, operation))
-        made.replace.connect(lambda name: self._replace(tab, name))
-        made.export.connect(lambda name: self._export(tab, name))
-        made.change_type.connect(lambda name: self._change_type(tab, name))
-        if reason is None:
-            tab.changed.connect(lambda: made.set_graph(tab.document.graph))
+        made.set_graph(tab.graph)
+        made.operation_requested.connect(lambda operation: self.window.edits.apply_to(tab, operation, path))
+        made.replace.connect(self._replace)
+        made.export.connect(self._export)
+        made.change_type.connect(self._change_type)
+        self.views.append(made)
+        tab.changed.connect(self._follow)
         tab.destroyed.connect(made.close)
         made.finished.connect(lambda: self._forget(made))
-        self.views.append(made)
         made.show()
         return made
 
@@ -79,40 +79,57 @@ class WeightControl:
         for view in self.views:
             view.set_theme(self.window.theme)
 
+    def _follow(self) -> None:
+        """Shows the weights as they are in the shown revisions; one in a body, while that body is shown."""
+        for view in self.views:
+            tab, path = self._owners[view]
+            if not path or tab.path == path:
+                view.set_graph(tab.graph if path else tab.document.graph)
+
+    def _show(self, name: str) -> Tab | None:
+        """Brings the graph to the front that the viewer shows which speaks; None where that is gone."""
+        view = next((one for one in self.views if one.name == name and one.isActiveWindow()), None)
+        view = view or next((one for one in self.views if one.name == name), None)
+        if view is None:
+            return None
+        tab, path = self._owners[view]
+        self.window.show_tab(tab)
+        if tab.path != path:
+            tab.go_up(0)
+        return tab if tab.path == path else None
+
     def _forget(self, view: WeightView) -> None:
         if view in self.views:
             self.views.remove(view)
+            del self._owners[view]
         view.deleteLater()
 
-    def _apply(self, tab: Tab, operation: object) -> None:
-        from graftwerk.backend.operations.registry import Operation
-
-        assert isinstance(operation, Operation)
-        self.window.attempt(lambda: tab.document.apply(operation), operation.summary())
-
-    def _replace(self, tab: Tab, name: str) -> None:
+    def _replace(self, name: str) -> None:
         from graftwerk.backend.operations.weights_file import ReplaceWeight
 
-        path, _ = QFileDialog.getOpenFileName(self.window, f"Replace {name}", self._folder(tab), ARRAYS)
-        if path:
-            self.window.show_tab(tab)
-            self.window.edits.ask(ReplaceWeight(TensorName(name), FilePath(path)))
+        tab = self._show(name)
+        if tab is not None:
+            path, _ = QFileDialog.getOpenFileName(self.window, f"Replace {name}", self._folder(tab), ARRAYS)
+            if path:
+                self.window.edits.ask(ReplaceWeight(TensorName(name), FilePath(path)))
 
-    def _change_type(self, tab: Tab, name: str) -> None:
+    def _change_type(self, name: str) -> None:
         from graftwerk.backend.operations.registry import Selection
         from graftwerk.backend.operations.weights_type import SetDtype
 
-        suggested = SetDtype.suggest(tab.document.graph, Selection((), (name,)))
-        if not isinstance(suggested, Reason):
-            self.window.show_tab(tab)
+        tab = self._show(name)
+        suggested = SetDtype.suggest(tab.graph, Selection((), (name,))) if tab is not None else None
+        if isinstance(suggested, SetDtype):
             self.window.edits.ask(suggested)
 
-    def _export(self, tab: Tab, name: str) -> None:
-        plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
-        start = str(Path(self._folder(tab)) / f"{plain}.npy")
-        path, _ = QFileDialog.getSaveFileName(self.window, f"Export {name}", start, ARRAYS)
-        if path:
-            self.export(tab, (name,), Path(path))
+    def _export(self, name: str) -> None:
+        tab = self._show(name)
+        if tab is not None:
+            plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
+            start = str(Path(self._folder(tab)) / f"{plain}.npy")
+            path, _ = QFileDialog.getSaveFileName(self.window, f"Export {name}", start, ARRAYS)
+            if path:
+                self.export(tab, (name,), Path(path))
 
     def export_selected(self) -> None:
         """Asks for a file and writes the selected weights to it."""
