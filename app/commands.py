@@ -65,10 +65,17 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true")
     one.set_defaults(function=_apply)
 
-    from graftwerk.app import diff_command, engine_commands, script_commands, subgraph_commands
+    from graftwerk.app import (
+        diff_command,
+        engine_commands,
+        precision_commands,
+        script_commands,
+        subgraph_commands,
+    )
 
     script_commands.add(commands)
     engine_commands.add(commands)
+    precision_commands.add(commands)
     subgraph_commands.add(commands)
     diff_command.add(commands)
     return parser

@@ -14,7 +14,10 @@ from graftwerk.app.ending import orderly_end
 from graftwerk.app.output import prepare_streams, print_fault, silence_stdout
 from graftwerk.backend.fault import Fault
 
-COMMANDS = ("info", "ops", "run", "apply", "export", "build", "profile", "verify", "diff", "shot", "extract", "split")
+COMMANDS = (
+    "info", "ops", "run", "apply", "export", "build", "profile", "verify", "retype", "diff", "shot",
+    "extract", "split",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
