@@ -20,9 +20,10 @@ from graftwerk.backend.operations.registry import Operation, Selection
 from graftwerk.backend.operations.rename import RenameNode, RenameTensor
 from graftwerk.widgets.icons import theme_icon
 from graftwerk.widgets.panels.compiled_rows import Compiled, Timed
+from graftwerk.widgets.panels.elided_edit import ElidedEdit
 from graftwerk.widgets.panels.inspector_page import Page, Row
 from graftwerk.widgets.panels.inspector_rows import page
-from graftwerk.widgets.panels.parts import ElidedEdit, ElidedLabel, Empty, blocked_at, doc_html, mark_invalid, note
+from graftwerk.widgets.panels.parts import ElidedLabel, Empty, blocked_at, doc_html, mark_invalid, note
 from graftwerk.widgets.panels.readout import count_text, number_text
 from graftwerk.widgets.panels.rows_view import Line, RowsView
 from graftwerk.widgets.panels.weight_loader import WeightLoader
