@@ -15,17 +15,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from graftwerk.backend import assets
 from graftwerk.backend.atomic import atomic
-from graftwerk.backend.document import Document, History
+from graftwerk.backend.document import Document, History, Revision
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.external import external_path
 from graftwerk.backend.graph.files import external_locations, stage
 from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.jobs.folders import lock_file
+from graftwerk.backend.jobs.pool import run_here
+from graftwerk.backend.operations.recipe import revisions
 from graftwerk.backend.operations.recipe_files import files_of, with_files
+from graftwerk.backend.operations.registry import info
 from graftwerk.backend.operations.step import Step
 
 _LOCK = "lock"
@@ -161,9 +166,46 @@ def restore(entry: Saved) -> Document:
         return name if path.is_file() and assets.digest(path) == Path(copy).stem else copy
 
     steps = [with_files(Step.from_json(dict(step)), found) for step in entry.steps]
-    history = document.rewritten(steps, entry.parameters)
+    with suppress(Fault):  # steps say themselves what they can't know
+        document.set_types(document.graph, infer(document.graph))
+    history = _replayed(document.revisions[0], steps, entry.parameters)
     document.take(replace(history, at=min(entry.at, len(history.revisions) - 1)))
     return document
+
+
+def _replayed(first: Revision, steps: Sequence[Step], given: Mapping[str, Any]) -> History:
+    """What `Document.rewritten` makes, with slow steps done in a job, as the window does them: what a job gives is the
+    same model, with nodes in another order."""
+    made = [first]
+    try:
+        while len(made) <= len(steps):
+            start = len(made) - 1
+            if _slow(steps[start], given):
+                made.append(_done_in_job(made[-1].graph, steps[start], given))
+                continue
+            end = next((at for at in range(start, len(steps)) if _slow(steps[at], given)), len(steps))
+            part = steps[start:end]
+            for step, (operation, graph) in zip(part, revisions(part, made[-1].graph, given, start), strict=True):
+                made.append(Revision(graph, operation, step))
+    except Fault as fault:
+        return History(tuple(made), len(made) - 1, dict(given), tuple(steps[len(made) - 1 :]), fault)
+    return History(tuple(made), len(made) - 1, dict(given))
+
+
+def _slow(step: Step, given: Mapping[str, Any]) -> bool:
+    return step.enabled and info(step.id).slow
+
+
+def _done_in_job(graph: Graph, step: Step, given: Mapping[str, Any]) -> Revision:
+    from graftwerk.backend.operations.in_job import apply_job, take_result
+
+    operation = step.operation(given)
+    with TemporaryDirectory(prefix="graftwerk-") as place:
+        result = run_here(apply_job(graph, operation, Path(place)), Path(place) / "job", lambda event: None)
+        after = take_result(graph, Path(result["model"]))
+    with suppress(Fault):
+        after = after.with_types(infer(after))
+    return Revision(after, operation, step)
 
 
 class Session:

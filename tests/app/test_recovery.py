@@ -51,7 +51,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def edit_and_kill(start: Start, out: Path, steps: list[dict[str, object]], model: Path) -> bytes:
+def edit_and_kill(start: Start, out: Path, steps: list[dict[str, str]], model: Path) -> bytes:
     process = start(out, steps, model)
     wait_for(out, process)
     kill(process)
