@@ -96,7 +96,7 @@ class StepWriter:
         for name in old:
             if name not in new and self.after.consumers(name):
                 kind = self.after.type_of(name) or TensorType()
-                yield f"tensor({name!r}).to_variable({text_of(kind) if kind.dtype else 'None, None'})"
+                yield f"variable({name!r}, {text_of(kind) if kind.dtype else 'None, None'})"
 
     def _types(self) -> Iterator[str]:
         """What the file says of inner tensors; those that are gone, or are weights now, need no word."""

@@ -15,7 +15,7 @@ from onnx.helper import get_attribute_value
 
 from graftwerk.backend.atomic import atomic
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.graph import Graph, bodies, captures
 from graftwerk.backend.scripts.changes import StepWriter
 from graftwerk.backend.scripts.values import Values
 
@@ -39,6 +39,10 @@ source, target = Path(sys.argv[1]), Path(sys.argv[2])
 model = onnx.load(source)
 graph = gs.import_onnx(model)
 tensors = {{one.name: one for one in graph.inputs}} | graph.tensors()
+'''
+_BODIES = '''for inner in graph.subgraphs(recursive=True):  # what bodies read from around them
+    for name, one in inner.tensors().items():
+        tensors.setdefault(name, one)
 '''
 _UNUSED = '''for weight in model.graph.initializer:  # those that no node reads by itself
     tensors.setdefault(weight.name, gs.Constant(weight.name, LazyValues(weight)))
@@ -78,6 +82,11 @@ def add(op, name, inputs, outputs, attrs=None, domain=None, after=None):
 def declare(name, dtype=None, shape=None):
     tensor(name).dtype, tensor(name).shape = dtype, shape
 ''',
+    "variable(": '''
+def variable(name, dtype, shape):
+    """A weight's place without its values."""
+    tensor(name).to_variable(dtype, shape).type = "tensor_type"
+''',
     "body(": '''
 def body(name):
     """A body of If, Loop or Scan, as it stands in the file beside this script."""
@@ -92,7 +101,7 @@ def reorder(*names):
 _LIFT = '''
 
 def lift(body):
-    """graphsurgeon moves a weight that only bodies read into them: back to where it was."""
+    """graphsurgeon writes a weight that a body reads from around it into the body: back to where it was."""
     for attribute in (one for node in body.node for one in node.attribute if one.HasField("g")):
         for weight in [one for one in attribute.g.initializer if one.name in {names}]:
             if all(one.name != weight.name for one in result.graph.initializer):
@@ -157,8 +166,8 @@ def script_of(graphs: Sequence[Graph], titles: Sequence[str], model: str, name: 
         data=f" Reads {values.file} beside it." if data is not None else "",
         lost="\n\nThe result lacks what graphsurgeon doesn't keep: " + ", ".join(lost) + "." if lost else "",
     )
-    start = head + (_UNUSED if _unused(first) else "") + (_DATA.format(name=values.file) if data is not None else "")
-    end = "\nresult = gs.export_onnx(graph)\n" + (_LIFT.format(names=read) if (read := _only_in_bodies(last)) else "")
+    start = head + (_BODIES if first.holders else "") + (_UNUSED if _unused(first) else "") + (_DATA.format(name=values.file) if data is not None else "")
+    end = "\nresult = gs.export_onnx(graph)\n" + (_LIFT.format(names=read) if (read := _read_in_bodies(last)) else "")
     return Script(f"{start}\n{helpers}\n{body}\n{end}{_SAVE.lstrip()}", data, values.file, lost)
 
 
@@ -178,10 +187,9 @@ def _header_changes(first: Graph, last: Graph, values: Values) -> list[str]:
     return ["", "# The header", *lines] if lines else []
 
 
-def _only_in_bodies(graph: Graph) -> list[str]:
-    """Weights that no node reads by an input of its own, but a body inside one does."""
-    direct = {name for record in graph.nodes.values() for name in record.input}
-    return [name for name in graph.initializers if graph.consumers(name) and name not in direct]
+def _read_in_bodies(graph: Graph) -> list[str]:
+    held = (body for node in graph.holders for _, body in bodies(graph.nodes[node]))
+    return sorted({name for body in held for name in captures(body)} & graph.initializers.keys())
 
 
 def _unused(graph: Graph) -> bool:

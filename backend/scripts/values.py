@@ -38,7 +38,7 @@ class Values:
 
     def weight(self, weight: Initializer) -> str:
         """An expression for the values of a weight, exact to the bit."""
-        text = _array(weight.complete())
+        text = _array(weight.complete()) if weight.wrong() is None else None
         return text if text is not None else f"weights[{self._kept(weight.complete())!r}]"
 
     def attribute(self, attribute: AttributeProto) -> str:

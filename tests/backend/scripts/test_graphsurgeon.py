@@ -55,6 +55,8 @@ def attribute_facts(attribute: onnx.AttributeProto) -> Any:
 
 
 def tensor_facts(tensor: onnx.TensorProto) -> Any:
+    if not tensor.ByteSize() or tensor.metadata_props:
+        return tensor.SerializeToString(deterministic=True)  # stripped: it has no values
     values = np.asarray(onnx.numpy_helper.to_array(tensor))
     return tensor.data_type, tuple(tensor.dims), values.tobytes() if values.dtype != object else values.tolist()
 
