@@ -166,7 +166,8 @@ def script_of(graphs: Sequence[Graph], titles: Sequence[str], model: str, name: 
         data=f" Reads {values.file} beside it." if data is not None else "",
         lost="\n\nThe result lacks what graphsurgeon doesn't keep: " + ", ".join(lost) + "." if lost else "",
     )
-    start = head + (_BODIES if first.holders else "") + (_UNUSED if _unused(first) else "") + (_DATA.format(name=values.file) if data is not None else "")
+    start = head + (_BODIES if first.holders else "") + (_UNUSED if _unused(first) else "")
+    start += _DATA.format(name=values.file) if data is not None else ""
     end = "\nresult = gs.export_onnx(graph)\n" + (_LIFT.format(names=read) if (read := _read_in_bodies(last)) else "")
     return Script(f"{start}\n{helpers}\n{body}\n{end}{_SAVE.lstrip()}", data, values.file, lost)
 
