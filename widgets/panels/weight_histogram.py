@@ -39,8 +39,6 @@ class WeightHistogram(QWidget):
         item = self.plot.getPlotItem()
         item.setMenuEnabled(False)
         item.hideButtons()
-        item.setLabel("bottom", "value")
-        item.setLabel("left", "elements")
         item.getViewBox().setMouseEnabled(x=True, y=False)
         self.log = QCheckBox("Logarithmic counts")
         self.log.toggled.connect(self._draw)
@@ -67,6 +65,8 @@ class WeightHistogram(QWidget):
             axis.setTextPen(theme.muted)
             axis.setPen(theme.border_strong)
             axis.setTickFont(self.font())
+            axis.enableAutoSIPrefix(False)
+            axis.setLabel("value" if side == "bottom" else "elements", color=theme.muted)
         self._draw()
 
     def show_weight(self, weight: Initializer | None) -> None:

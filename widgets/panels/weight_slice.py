@@ -36,7 +36,10 @@ class SliceChooser(QWidget):
         if tuple(dims) == self._dims:
             return
         self._dims = tuple(dims)
-        for box, chosen in ((self.rows, len(dims) - 2), (self.columns, len(dims) - 1)):
+        # Pointwise convolutions are all channels: the axes that have something on them.
+        wide = [axis for axis, size in enumerate(dims) if size > 1]
+        last = wide[-2:] if len(wide) > 1 else [len(dims) - 2, len(dims) - 1]
+        for box, chosen in ((self.rows, last[0]), (self.columns, last[-1])):
             box.blockSignals(True)
             box.clear()
             box.addItems([f"axis {axis} ({number_text(size)})" for axis, size in enumerate(dims)])
@@ -76,7 +79,7 @@ class SliceChooser(QWidget):
                 box = QSpinBox()
                 box.setRange(0, max(0, size - 1))
                 box.setValue(kept.get(axis, 0))
-                box.setSuffix(f" of {number_text(size)}")
+                box.setSuffix(f" of 0–{number_text(max(0, size - 1))}")
                 box.setKeyboardTracking(False)
                 box.setAccessibleName(f"Place on axis {axis}")
                 box.valueChanged.connect(self.changed)
