@@ -12,6 +12,7 @@ from onnx import TensorProto, numpy_helper
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.engines.ranges import TensorRange
 from graftwerk.backend.engines.rounding import outcome
+from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load, save
 from graftwerk.backend.graph.graph import Graph
@@ -46,6 +47,14 @@ def planted() -> Graph:
     )
 
 
+def masked() -> Graph:
+    return small(
+        """g (float[2,4] x) => (float[2,4] y) <float[4] m = {0, 0, -3.4e38, -3.4e38}> {
+            a = Add(x, m) y = Softmax(a)
+        }"""
+    )
+
+
 def test_a_boundary_has_one_cast_however_many_read_it() -> None:
     graph = small("g (float[2] x) => (float[2] y) { a = Relu(x) b = Neg(a) c = Abs(a) d = Add(b, c) y = Tanh(d) }")
     made = retyped(graph, keep_ops=["Relu"])
@@ -61,8 +70,8 @@ def test_what_moves_values_goes_where_casts_are_fewest() -> None:
             y = Relu(d)
         }"""
     , opset=13)  # fmt: skip
-    made = retyped(graph, keep_ops=["Relu"], only=[])
-    assert casts(made) == []  # between two kept nodes nothing is retyped
+    with pytest.raises(Fault, match="No node changes"):  # between two kept nodes nothing is retyped
+        retyped(graph, keep_ops=["Relu"])
     again = retyped(graph, keep=["Relu_0"])
     assert len(casts(again)) == 2
 
@@ -183,3 +192,8 @@ def test_rounding_is_that_of_numpy(tmp_path: Path) -> None:
     k = np.float16(1.2345).astype(np.float32)
     step = (given["x"].astype(np.float16).astype(np.float32) * k).astype(np.float16).astype(np.float32)
     assert np.array_equal(got, (step * k).astype(np.float16).astype(np.float32))
+
+
+def test_an_attention_mask_is_no_overflow(tmp_path: Path) -> None:
+    job = range_job(masked(), tmp_path)
+    assert out_of_range(read_ranges(run_here(job, tmp_path, lambda event: None))) == []
