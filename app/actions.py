@@ -98,6 +98,7 @@ _OVERLAYS = (
 
 def standard_actions() -> Iterator[Action]:
     """The window's own commands, in the order of the menus."""
+    yield Action("file.new", "New…", "File", lambda w: w.files.new(), "Ctrl+N")
     yield Action("file.open", "Open…", "File", lambda w: w.files.choose_and_open(), "Ctrl+O", icon="open")
     yield Action("file.save", "Save", "File", lambda w: w.files.save(), "Ctrl+S", needs_tab, "save")
     yield Action("file.save_as", "Save As…", "File", lambda w: w.files.save_as(), "Ctrl+Shift+S", needs_tab)

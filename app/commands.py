@@ -68,9 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     from graftwerk.app import (
         diff_command,
         engine_commands,
+        new_command,
         precision_commands,
         script_commands,
         subgraph_commands,
+        weight_commands,
     )
 
     script_commands.add(commands)
@@ -78,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     precision_commands.add(commands)
     subgraph_commands.add(commands)
     diff_command.add(commands)
+    new_command.add(commands)
+    weight_commands.add(commands)
     return parser
 
 

@@ -29,6 +29,14 @@ class FileControl:
     def __init__(self, window: Window) -> None:
         self.window = window
 
+    def new(self) -> None:
+        """Asks for a new model's inputs, outputs and versions, and opens it in a tab."""
+        from graftwerk.widgets.panels.new_form import NewModel
+
+        dialog = NewModel(self.window)
+        dialog.made.connect(lambda graph: self.window.add_tab(Document(graph)))
+        dialog.open()
+
     def choose_and_open(self) -> None:
         names, _ = QFileDialog.getOpenFileNames(self.window, "Open models", self._folder(), f"{MODELS};;All files (*)")
         self.open(Path(name) for name in names)

@@ -16,7 +16,7 @@ from graftwerk.backend.fault import Fault
 
 COMMANDS = (
     "info", "ops", "run", "apply", "export", "build", "profile", "verify", "retype", "diff", "shot",
-    "extract", "split",
+    "extract", "split", "new", "weights",
 )  # fmt: skip
 
 
