@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph.check import PUT_BACK, stripped_reason
+from graftwerk.backend.graph.check import PUT_BACK, TO_BUILD, incompleteness
 from graftwerk.backend.graph.graph import Graph, NodeId, imported, inner_names, reads, revisions
 from graftwerk.backend.graph.index import Index
 from graftwerk.backend.graph.order import in_order
@@ -58,6 +58,11 @@ class Edit:
     def touched(self) -> frozenset[NodeId]:
         """The nodes that were added, replaced or removed so far."""
         return frozenset(self._touched)
+
+    @property
+    def fresh_id(self) -> NodeId:
+        """The id of the node that is added next; those of later ones are higher."""
+        return self._next
 
     @property
     def inputs(self) -> tuple[ValueInfoProto, ...]:
@@ -316,8 +321,8 @@ class Edit:
         self._check_tensors()
         known = self._types if self._types is not None else base.types
         incomplete = self._incomplete
-        if incomplete is not None and incomplete.hint == PUT_BACK:  # values may have come back since it was said
-            incomplete = stripped_reason(self.initializers.values())
+        if incomplete is not None and incomplete.hint in (PUT_BACK, TO_BUILD):  # it may have been put right since
+            incomplete = incompleteness(self.header.opset_import, self.nodes.values(), self.initializers.values())
         return replace(
             base, nodes=in_order(self.nodes, self._index, self._touched, base.next_id, self._behind),
             inputs=self.inputs, outputs=self.outputs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.backend.operations import graft_files as files
 from tests.backend.operations import law_models as models
 from tests.backend.operations import subgraph_models as subgraphs
 from tests.backend.operations.law_case import Case
@@ -33,6 +34,20 @@ CASES = [
     Case("function.inline", subgraphs.functions, {"nodes": ["Choose_2"]}),
     Case("function.inline", models.branches, {"nodes": ["Choice"]},
          (("function.wrap", {"nodes": ["Relu_0", "If_1"], "name": "Choice"}),)),
+    Case("graph.merge", models.chain, {"file": files.SCALE}),
+    Case("graph.merge", models.chain, {"file": files.SCALE, "prefix": "other/", "series": True}),
+    Case("graph.merge", models.chain, {"file": files.SCALE, "connect": {"x": "r"}, "keep": True}),
+    Case("graph.merge", models.residual, {"file": files.SCALE, "feed": {"x": "y"}}),
+    Case("graph.merge", models.branches, {"file": files.PAIR, "connect": {"left": "x", "c": "c"}}),
+    Case("graph.merge", models.dead, {"file": files.CALL, "connect": {"x": "c"}}),
+    Case("graph.merge", models.chain, {"file": files.OLD, "connect": {"x": "y"}}),
+    Case("subgraph.replace_with_graph", models.residual, {"nodes": ["Neg_1", "Add_2"], "file": files.SCALE}),
+    Case("subgraph.replace_with_graph", models.chain, {"nodes": ["Sigmoid_1"], "file": files.SCALE, "prefix": "new/"}),
+    Case("subgraph.replace_with_graph", models.branches,
+         {"nodes": ["If_1"], "file": files.PAIR, "inputs": {"left": "r"}, "outputs": {"z": "both"}}),
+    Case("subgraph.replace_with_graph", models.dead, {"nodes": ["y"], "file": files.CALL}),
+    Case("graph.within", models.branches, {"path": ["If_1", "then_branch"], "step": {
+        "operation": "subgraph.replace_with_graph", "nodes": ["inner"], "file": files.SCALE, "inputs": {"x": "r"}}}),
     Case("graph.within", subgraphs.functions,
          {"path": ["function::local::Leaky"], "step": {"operation": "function.inline", "nodes": ["Twice_1"]}}),
     Case("graph.within", models.branches, {"path": ["If_1", "then_branch"], "step": {

@@ -10,6 +10,7 @@ import pytest
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.decode import decode
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.shapes import typed
@@ -104,7 +105,7 @@ def test_another_opset_inside_is_refused() -> None:
     text = """<ir_version: 8, opset_import: ["" : 17, "local" : 1]>
         g (float[2,3] x) => (float[2,3] y) { y = local.F(x) }
         <domain: "local", opset_import: ["" : 11]> F (a) => (b) { b = Softmax <axis = 1> (a) }"""
-    graph = models.typed(models.decode(onnx.parser.parse_model(text).SerializeToString(), None, None))
+    graph = models.typed(decode(onnx.parser.parse_model(text).SerializeToString(), None, None))
     with pytest.raises(Fault, match="opset 11, where Softmax is another one"):
         apply(make("function.inline", {"nodes": ["y"]}), graph)
 
