@@ -13,7 +13,7 @@ from onnx import AttributeProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from graftwerk.backend.graph.constants import constant_value, is_constant_node
 from graftwerk.backend.graph.edit import Edit
-from graftwerk.backend.graph.graph import NodeId, holds_bodies, reads
+from graftwerk.backend.graph.graph import Graph, NodeId, holds_bodies, reads
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
 from graftwerk.backend.precision.ports import ATTRIBUTES, FLOATS, Ports, float_of, is_float_cast, ports
@@ -23,12 +23,14 @@ from graftwerk.backend.precision.weights import clamped, retyped
 
 class Rewriting:
     """One change of precisions under way. `labels` are the nodes whose precision is chosen, as datatypes; `inputs` and
-    `outputs` graph inputs and outputs that get another one."""
+    `outputs` graph inputs and outputs that get another one. `graph` is what the edit stands at, if that is no more the
+    graph that it began with."""
 
     def __init__(
-        self, edit: Edit, labels: Mapping[NodeId, int], inputs: Mapping[str, int] = {}, outputs: Mapping[str, int] = {}
-    ) -> None:
-        self.edit, self.graph = edit, edit.base
+        self, edit: Edit, labels: Mapping[NodeId, int], inputs: Mapping[str, int] = {}, outputs: Mapping[str, int] = {},
+        graph: Graph | None = None,
+    ) -> None:  # fmt: skip
+        self.edit, self.graph = edit, graph or edit.base
         self.inputs, self.outputs = inputs, outputs
         self.labels: dict[NodeId, int] = {}
         self._ports: dict[NodeId, Ports] = {}

@@ -42,8 +42,9 @@ class Plan:
     inputs: dict[str, int]
     outputs: dict[str, int]
 
-    def write(self, edit: Edit) -> None:
-        Rewriting(edit, self.labels, self.inputs, self.outputs).write()
+    def write(self, edit: Edit, graph: Graph | None = None) -> None:
+        """Does it; `graph` is what the edit stands at, if that is no more its base."""
+        Rewriting(edit, self.labels, self.inputs, self.outputs, graph).write()
 
 
 @dataclass(frozen=True)
