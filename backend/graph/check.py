@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import onnx
+from onnx import NodeProto, OperatorSetIdProto
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
@@ -13,6 +14,9 @@ from graftwerk.backend.graph.tensors import Initializer
 
 _STANDARD = ("", "ai.onnx")
 PUT_BACK = "Put the values back: Weights, Put stripped weights back"
+#: What makes the outputs of a new model until nodes do.
+PLACEHOLDER, PLACEHOLDER_DOMAIN = "Placeholder", "graftwerk"
+TO_BUILD = "Build what makes the outputs, mark its tensors as outputs, unmark these, and remove what is unused"
 UNORDERED = "The nodes are not in topological order"
 
 
@@ -37,6 +41,18 @@ def check(graph: Graph) -> tuple[Problem, ...]:
     found.extend(_names(graph))
     found.extend(_unknown_operators(graph))
     return tuple(found)
+
+
+def incompleteness(
+    opsets: Iterable[OperatorSetIdProto], nodes: Iterable[NodeProto], weights: Iterable[Initializer]
+) -> Reason | None:
+    """Why a model can't run, as far as it can be seen in the model itself: stripped weights, or outputs of a new model
+    that nothing computes yet."""
+    if any(entry.domain == PLACEHOLDER_DOMAIN for entry in opsets):
+        for node in nodes:
+            if (node.domain, node.op_type) == (PLACEHOLDER_DOMAIN, PLACEHOLDER):
+                return Reason(f"Nothing computes {', '.join(node.output)} yet", TO_BUILD)
+    return stripped_reason(weights)
 
 
 def stripped_reason(weights: Iterable[Initializer]) -> Reason | None:

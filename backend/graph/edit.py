@@ -329,7 +329,7 @@ class Edit:
             initializers=self.initializers, value_infos=self.value_infos, functions=tuple(self.functions),
             model=self.header, producers=self._index.producers, users=self._index.users,
             names=self._index.names, holders=frozenset(self._index.holders), next_id=self._next, types=known,
-            incomplete=self._incomplete, sources=self._sources,
+            incomplete=incomplete, sources=self._sources,
             touched=self.touched, revision=next(revisions), parent=base.revision,
         )  # fmt: skip
 

@@ -16,7 +16,7 @@ import onnx
 
 from graftwerk.backend.atomic import atomic
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.check import check, stripped_reason
+from graftwerk.backend.graph.check import check, incompleteness
 from graftwerk.backend.graph.decode import decode, uncollected
 from graftwerk.backend.graph.encode import MESSAGE_LIMIT, pieces, to_model, total, write
 from graftwerk.backend.graph.external import (
@@ -48,7 +48,8 @@ def load(path: Path) -> Graph:
     try:
         with uncollected():
             graph = _load(path)
-            return replace(graph, problems=check(graph), incomplete=stripped_reason(graph.initializers.values()))
+            reason = incompleteness(graph.model.opset_import, graph.nodes.values(), graph.initializers.values())
+            return replace(graph, problems=check(graph), incomplete=reason)
     except Fault as fault:
         place = f"{path.name}: {fault.where}" if fault.where else path.name
         hint = fault.hint or "The file is damaged, or of another kind than its name says: export or copy it again"

@@ -9,16 +9,14 @@ from dataclasses import dataclass, replace
 import onnx
 from onnx import GraphProto, ModelProto, ValueInfoProto
 
-from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.check import PLACEHOLDER, PLACEHOLDER_DOMAIN, incompleteness
 from graftwerk.backend.graph.decode import decode
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.types import DTYPE_NAMES, Dim, TensorType
 
-#: What makes the outputs of a new model until nodes do.
-PLACEHOLDER, PLACEHOLDER_DOMAIN = "Placeholder", "graftwerk"
 #: The opset of a new model: what TensorRT 10, TensorRT-RTX and ONNX Runtime all read.
 OPSET = 21
-_TO_BUILD = "Build what makes the outputs, mark its tensors as outputs, then delete the Placeholder"
 _SYMBOL = re.compile(r"[^\W\d]\w*")
 
 
@@ -70,7 +68,7 @@ def new_model(
         node = onnx.helper.make_node(PLACEHOLDER, list(known), missing, name=PLACEHOLDER, domain=PLACEHOLDER_DOMAIN)
         model.graph.node.append(node)
     graph = decode(model.SerializeToString(), None, None)
-    return replace(graph, incomplete=Reason(f"Nothing computes {missing[0]} yet", _TO_BUILD)) if missing else graph
+    return replace(graph, incomplete=incompleteness(graph.model.opset_import, graph.nodes.values(), ()))
 
 
 def least_ir(opset: int) -> int:
