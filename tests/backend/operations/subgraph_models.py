@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx.parser
+
 from graftwerk.backend.graph.graph import Graph
 from tests.backend.operations.law_models import graph_of, parsed
 
@@ -50,13 +52,23 @@ def functions() -> Graph:
         >
     }
     """
-    import onnx.parser
-
     model = onnx.parser.parse_model(text)
     for function in (model.graph, *model.functions):
         for number, node in enumerate(function.node):
             node.name = f"{node.op_type}_{number}"
     return graph_of(model)
+
+
+def gelu() -> Graph:
+    """GELU as exporters wrote it before there was an operator."""
+    return graph_of(
+        parsed(
+            """g (float[2,3] x) => (float[2,3] y) <float root = {1.4142135}, float one = {1}, float half = {0.5}> {
+                a = Div(x, root) b = Erf(a) c = Add(b, one) d = Mul(x, c) y = Mul(d, half)
+            }""",
+            opset=20,
+        )
+    )
 
 
 def two_branches_in() -> Graph:
