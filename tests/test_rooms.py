@@ -69,12 +69,14 @@ def place(source: Path, found: Import) -> str:
 def ours(found: Import) -> str | None:
     """The room that an import leads to, where it is one of ours."""
     parts = found.module.split(".")
-    return parts[1] if parts[0] == "graftwerk" else None
+    if parts[0] != "graftwerk":
+        return None
+    return parts[1] if len(parts) > 1 and parts[1] in (*ROOMS, "resources") else "api"
 
 
 def package_file(module: str) -> Path | None:
     """The file behind a dotted name of ours, the name of something inside that module included."""
-    parts = module.split(".")[1:]
+    parts = module.split(".")[1:] or ["api"]
     while parts:
         stem = ROOT.joinpath(*parts)
         for candidate in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py"):
