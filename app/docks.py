@@ -131,6 +131,7 @@ class Docks:
         self.history.save_recipe.connect(window.files.save_recipe)
         self.history.edit.connect(window.recipes.edit)
         self.history.changed.connect(window.recipes.change)
+        self.problems.fix_requested.connect(window.edits.apply)
         self.problems.activated.connect(lambda where: window.need_tab().select_refs((where,)))
         self.jobs.cancel.connect(self._cancel)
         self.layers.layers_selected.connect(self.select_layers)

@@ -82,6 +82,10 @@ class FileControl:
         return bool(name) and self._save(tab, Path(name))
 
     def _save(self, tab: Tab, path: Path) -> bool:
+        from graftwerk.app.save_check import may_save
+
+        if not may_save(self.window, tab):
+            return False
         self.window.recovery.before_save(tab, path)
         try:
             tab.document.save(path)

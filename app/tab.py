@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from graftwerk.app.inference import Inference
 from graftwerk.app.preview import Preview
+from graftwerk.app.validation import Validation
 from graftwerk.backend.document import Document
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.diff import diff
@@ -27,6 +29,7 @@ from graftwerk.widgets.theme import Theme
 if TYPE_CHECKING:  # what is imported inside functions here is not needed for the first picture
     from graftwerk.app.window import Window
     from graftwerk.backend.engines.report import Profile, Report, Verification
+    from graftwerk.widgets.canvas.overlay import Overlay
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,13 @@ class Tab(QWidget):
         self.overlay = "none"
         self.preview = Preview(self, window)
         self.engine: Path | None = None
+        #: What is shown in place of an overlay while precisions are painted.
+        self.painting: Callable[[], Overlay] | None = None
         self._path: list[Inside] = []
         self._shown_revision = -1
         self._drawn: Graph | None = None
         self.inference = Inference(document, window.jobs, self.changed.emit, self)
+        self.validation = Validation(self, window)
 
         self.canvas = Canvas(self)
         self.breadcrumbs = Breadcrumbs(self)
@@ -104,12 +110,14 @@ class Tab(QWidget):
 
     @property
     def title(self) -> str:
-        return self.document.path.name if self.document.path else "untitled"
+        return self.document.path.name if self.document.path else self.document.origin or "untitled"
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is doubtful in the model, and what the last compile refused."""
-        found = self.document.graph.problems + self.inference.problems + tuple(self.refusals.values())
+        checked = self.validation.problems  # of the file, until the first check is done
+        found = (self.document.graph.problems if checked is None else checked) + self.inference.problems
+        found += self.validation.parser if not self.refusals else tuple(self.refusals.values())
         incomplete = self.document.graph.incomplete
         return (*found, Problem(incomplete.text, "", incomplete.hint)) if incomplete else found
 
@@ -240,6 +248,7 @@ class Tab(QWidget):
         self._shown_revision = graph.revision
         if self._window.completed:  # no worker is started beside the first picture
             self.inference.graph_changed()
+            self.validation.graph_changed()
         self.preview.graph_changed()
 
     def _follow(self) -> bool:
@@ -280,6 +289,9 @@ class Tab(QWidget):
         stale = "" if shown == self.graph.revision else " · of an earlier revision"
         key = "none" if self._path else self.overlay
         theme = self._window.theme
+        if self.painting is not None:
+            self.canvas.set_overlay(self.painting())
+            return
         if key == "none":
             self.canvas.set_overlay(NONE)
             return
@@ -287,10 +299,15 @@ class Tab(QWidget):
 
         self.canvas.set_overlay(overlay_for(key, self.graph, self.report, self.profile, theme, stale))
 
+    def show_overlay(self) -> None:
+        """Brings the overlay up to date with what it is made of."""
+        self._show_overlay()
+
     def shut(self) -> None:
         """Stops what runs for this tab; to be called before it goes."""
         self.document.listeners.clear()
         self.inference.stop()
+        self.validation.stop()
 
     # Scopes
 

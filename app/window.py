@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
@@ -24,6 +25,7 @@ from graftwerk.app.recovery_control import RecoveryControl
 from graftwerk.app.search_control import SearchControl
 from graftwerk.app.settings import Settings
 from graftwerk.app.status import StatusLine
+from graftwerk.app.subgraph_control import SubgraphControl
 from graftwerk.app.tab import Tab
 from graftwerk.app.toolbar import ToolBar
 from graftwerk.app.weight_control import WeightControl
@@ -32,6 +34,9 @@ from graftwerk.backend.document import Document
 from graftwerk.backend.fault import Fault
 from graftwerk.widgets.icons import app_icon
 from graftwerk.widgets.theme import DARK, LIGHT, Theme, apply_theme
+
+if TYPE_CHECKING:
+    from graftwerk.app.painter import Painter
 
 
 class Window(QMainWindow):
@@ -53,6 +58,8 @@ class Window(QMainWindow):
         self.edits = EditControl(self)
         self.engines = EngineControl(self)
         self.searching = SearchControl(self)
+        self.paintings: dict[Tab, Painter] = {}
+        self.subgraphs = SubgraphControl(self)
         self.weights = WeightControl(self)
         self.recovery = RecoveryControl(self)
         self.setWindowTitle("Graftwerk")
@@ -92,6 +99,7 @@ class Window(QMainWindow):
         self.completed = True
         for tab in self.tabs():
             tab.inference.graph_changed()
+            tab.validation.graph_changed()
         self.refresh()
 
     # Tabs
@@ -248,6 +256,7 @@ class Window(QMainWindow):
         if tab is self.tab:
             self.docks.show_selection(tab)
             self.menus.refresh("Select")
+            self.menus.refresh("Subgraph")
 
     # Qt's events
 
@@ -270,7 +279,7 @@ class Window(QMainWindow):
         event.accept()
 
     def shut(self) -> None:
-        """Stops all that runs for the window, and asks nothing; edits that are not saved are offered at the next start."""
+        """Stops all that runs for the window, and asks nothing; the next start offers edits that are not saved."""
         self.recovery.end(keep=True)
         self.searching.stop()
         for tab in self.tabs():

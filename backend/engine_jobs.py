@@ -12,7 +12,7 @@ from graftwerk.backend.graph.graph import Graph
 
 if TYPE_CHECKING:  # the window needs the settings at once, the jobs only when it starts one
     from graftwerk.backend.engines.onnxruntime import ProfileOnnxRuntime
-    from graftwerk.backend.engines.tensorrt_rtx import BuildRtx
+    from graftwerk.backend.engines.tensorrt_rtx import BuildRtx, ParseRtx
     from graftwerk.backend.engines.verify import VerifyModel
 
 
@@ -41,6 +41,15 @@ def build_job(graph: Graph, folder: Path, settings: BuildSettings, report: str =
         stand_ins=tuple(stand_ins),
         report=report,
     )
+
+
+def parse_job(graph: Graph, folder: Path) -> ParseRtx:
+    """Writes a revision into `folder`, plugin nodes as their original subgraph, and makes the job that parses it."""
+    from graftwerk.backend.engines.tensorrt_rtx import ParseRtx
+    from graftwerk.backend.graph.standin import with_stand_ins
+
+    runnable, _ = with_stand_ins(_with_own_names(graph))
+    return ParseRtx(str(stage(runnable, folder)))
 
 
 def profile_job(graph: Graph, folder: Path, **settings: Any) -> ProfileOnnxRuntime:

@@ -69,7 +69,7 @@ class Build:
         rtx_options.apply(self._trt, config, parser, self._asked.options)
         self._set_targets(config)
         if not parser.parse_from_file(self._asked.model):
-            raise parser_fault(_refusals(parser), self._source)
+            raise parser_fault(refusals(parser), self._source)
         self._add_profiles(builder, network, config)
         config.profiling_verbosity = self._trt.ProfilingVerbosity.DETAILED  # without it the log has no layers
         config.progress_monitor = _monitor(self._trt, self._context)
@@ -174,7 +174,7 @@ def _is_free(tensor: Any) -> bool:
     return bool(tensor.is_shape_tensor) or -1 in tuple(tensor.shape)
 
 
-def _refusals(parser: Any) -> list[Refusal]:
+def refusals(parser: Any) -> list[Refusal]:
     errors = [parser.get_error(number) for number in range(parser.num_errors)]
     return [
         Refusal(e.node(), e.node_name(), e.node_operator(), tuple(e.local_function_stack()), e.desc()) for e in errors

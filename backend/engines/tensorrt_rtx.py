@@ -28,8 +28,8 @@ from google.protobuf.message import DecodeError
 from graftwerk.backend.atomic import atomic
 from graftwerk.backend.engines import rtx_options
 from graftwerk.backend.engines.report_file import write_report
-from graftwerk.backend.engines.rtx_build import Build
-from graftwerk.backend.engines.rtx_refusals import is_noise
+from graftwerk.backend.engines.rtx_build import Build, refusals
+from graftwerk.backend.engines.rtx_refusals import is_noise, parser_fault
 from graftwerk.backend.engines.source import SourceGraph, source_of
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.jobs.context import JobContext
@@ -66,6 +66,33 @@ class QueryRtx:
             parser = trt.OnnxParser(builder.create_network(0), logger)
             options = rtx_options.describe(trt, builder.create_builder_config(), parser, complained)
         return {"version": trt.__version__, "targets": rtx_options.targets(trt), "options": options}
+
+
+@job("parse.tensorrt_rtx")
+@dataclass(frozen=True)
+class ParseRtx:
+    """Ask the library's parser what it makes of every node of an ONNX file; nothing is compiled.
+
+    Gives `{"version", "refused": [{"where", "message", "hint"}, …]}`: `where` is a node's reference (see `Graph.ref`),
+    a weight's name, or "". Raises Fault where the library is missing or the file can't be read.
+    """
+
+    model: str
+
+    def run(self, context: JobContext) -> dict[str, Any]:
+        trt, logger = _library()
+        source = _read(self.model)
+        context.phase("Parsing")
+        with logger.to(lambda level, text: None):
+            builder = trt.Builder(logger)
+            network = builder.create_network(0)  # the parser writes into it, and does not keep it
+            parser = trt.OnnxParser(network, logger)
+            taken = parser.supports_model_v2(Path(self.model).read_bytes(), self.model)
+            found = [] if taken else refusals(parser)
+        faults = [parser_fault([one], source) for one in found] or ([] if taken else [parser_fault([], source)])
+        told = {fault.where: fault for fault in reversed(faults)}  # the first of a node is the cause
+        refused = [{"where": fault.where, "message": fault.message, "hint": fault.hint} for fault in told.values()]
+        return {"version": trt.__version__, "refused": refused[::-1]}
 
 
 @job("build.tensorrt_rtx")

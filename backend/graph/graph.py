@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import NewType
+from typing import Any, NewType
 
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
 
@@ -23,12 +23,14 @@ BODY_TYPES = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong or doubtful in a graph that could be opened all the same. `where` is a node or tensor."""
+    """Something wrong or doubtful in a graph that could be opened all the same. `where` is a node or tensor, `fix` an
+    Operation that puts it right, where there is one."""
 
     message: str
     where: str = ""
     hint: str = ""
     severity: str = "warning"
+    fix: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

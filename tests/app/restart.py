@@ -12,12 +12,14 @@ import json
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QMessageBox
 
 from graftwerk.app.gui import make_application, run
+from graftwerk.app.tab import Tab
 from graftwerk.app.window import Window
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.operations.registry import make
@@ -58,10 +60,14 @@ def edited(window: Window, out: Path, steps: list[dict[str, object]]) -> None:
             operation = make(str(step["operation"]), {key: step[key] for key in step if key != "operation"})
             revision = tab.document.graph.revision
             window.edits.apply(operation)
-            wait_until(lambda before=revision: tab.document.graph.revision != before, "for the edit")
+            wait_until(partial(_is_other, tab, revision), "for the edit")
         wait_until(lambda: tab.inference.known)
     wait_until(lambda: window.recovery.settled and list(folder().glob("*/*.json")), "for the edits to be kept")
     write(window, out)
+
+
+def _is_other(tab: Tab, revision: int) -> bool:
+    return tab.document.graph.revision != revision
 
 
 def restored(window: Window, out: Path) -> None:

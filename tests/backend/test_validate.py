@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from graftwerk.backend.graph.decode import decode
+from graftwerk.backend.graph.edit import Edit
+from graftwerk.backend.graph.files import load
+from graftwerk.backend.graph.graph import Graph, Problem
+from graftwerk.backend.operations.registry import apply, make
+from graftwerk.backend.validate import Finding, prepare, problems
+from tests.clock import timed
+
+
+def found(graph: Graph, folder: Path) -> list[Problem]:
+    return list(problems(prepare(graph, folder).run(Context(folder))))
+
+
+class Context:
+    """What a job talks to, where nobody listens."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def phase(self, name: str) -> None:
+        """Not listened to."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Not listened to."""
+
+    def log(self, text: str, level: str = "info") -> None:
+        """Not listened to."""
+
+    def cancelled(self) -> bool:
+        return False
+
+
+def model(*nodes: onnx.NodeProto, imports: tuple[str, ...] = ()) -> Graph:
+    infos = [onnx.helper.make_tensor_value_info(name, kind, [2]) for name, kind in (("x", 1), ("h", 10), ("y", 1))]
+    graph = onnx.helper.make_graph(list(nodes), "g", infos[:2], infos[2:])
+    opsets = [onnx.helper.make_opsetid("", 17), *(onnx.helper.make_opsetid(name, 1) for name in imports)]
+    return decode(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString(), None, None)
+
+
+@pytest.mark.parametrize("name", ["digits.onnx", "digits_bn.onnx", "encoder.onnx"])
+def test_good_models_have_no_problem(models: Path, tmp_path: Path, name: str) -> None:
+    assert found(load(models / name), tmp_path) == []
+
+
+def test_every_node_with_a_wrong_attribute_is_named(tmp_path: Path) -> None:
+    node = onnx.helper.make_node
+    graph = model(
+        node("Softmax", ["x"], ["a"], "first", axes=3), node("Relu", ["a"], ["b"], "good"),
+        node("Softmax", ["b"], ["y"], "second", axes=3),
+    )  # fmt: skip
+    told = found(graph, tmp_path)
+    assert [problem.where for problem in told] == ["first", "second"]
+    assert "axes" in told[0].message
+    assert told[0].severity == "error"
+
+
+def test_datatypes_that_do_not_go_together_come_with_a_cast(tmp_path: Path) -> None:
+    graph = model(onnx.helper.make_node("Add", ["x", "h"], ["y"], "sum"))
+    (problem,) = found(graph, tmp_path / "1")
+    assert (problem.where, problem.severity) == ("sum", "error")
+    assert "FP16" in problem.message
+    assert found(apply(problem.fix, graph), tmp_path / "2") == []
+
+
+def test_a_domain_that_is_not_imported_comes_with_its_import(tmp_path: Path) -> None:
+    graph = model(onnx.helper.make_node("Gelu", ["x"], ["y"], "gelu", domain="com.microsoft"))
+    (problem,) = found(graph, tmp_path / "1")
+    assert "com.microsoft" in problem.message
+    assert found(apply(problem.fix, graph), tmp_path / "2") == []
+
+
+def test_names_that_nodes_share_and_what_is_not_used_come_with_repairs(tmp_path: Path) -> None:
+    node = onnx.helper.make_node
+    graph = model(node("Relu", ["x"], ["a"], "n"), node("Abs", ["a"], ["y"], "n"), node("Neg", ["a"], ["z"], "idle"))
+    told = found(graph, tmp_path / "1")
+    assert {problem.where for problem in told} == {"n", "idle"}
+    for problem in told:
+        graph = apply(problem.fix, graph)
+    assert found(graph, tmp_path / "2") == []
+    assert sorted(record.name for record in graph.nodes.values()) == ["n", "n_1"]
+
+
+def test_what_only_the_whole_model_tells(models: Path, tmp_path: Path) -> None:
+    edit = Edit(load(models / "digits.onnx"))
+    edit.model.ir_version = 2
+    told = found(edit.commit(), tmp_path)
+    assert [problem.severity for problem in told] == ["error"]
+
+
+def test_a_finding_survives_the_way_back_from_the_job() -> None:
+    step = {"operation": "node.rename", "parameters": {"node": "a", "name": "b"}}
+    assert Finding("m", fix=step).problem().fix == make("node.rename", {"node": "a", "name": "b"})
+
+
+def test_ten_thousand_nodes_take_a_moment(tmp_path: Path) -> None:
+    from tests.backend.compare.renamed import graph_of, tower
+
+    graph = graph_of(tower(2500))
+    told, seconds = timed(found, graph, tmp_path)
+    assert told == []
+    assert seconds < 5
