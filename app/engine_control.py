@@ -163,12 +163,16 @@ class EngineControl:
 
         self._take(tab, outcome, take)
 
+    def data_of(self, tab: Tab) -> dict[str, Any]:
+        """The inputs that a model is run on: files, shapes and seed as its profile settings say."""
+        given = self._profiles.get(tab, {})
+        return {key: given[key] for key in ("files", "shapes", "seed") if key in given}
+
     def verify(self) -> Task:
         """Runs the shown revision and the model as it was opened on the same inputs, and compares."""
         tab = self.window.need_tab()
         graph, reference = tab.document.graph, tab.document.revisions[0].graph
-        given = self._profiles.get(tab, {})
-        settings = {key: given[key] for key in ("files", "shapes", "seed") if key in given}
+        settings = self.data_of(tab)
 
         def done(outcome: Finished | Failed) -> None:
             self._on_verified(tab, graph.revision, outcome)

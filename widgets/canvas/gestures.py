@@ -274,3 +274,35 @@ class Connect(Asking):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawPath(curves(line))
         self.paint_hint(painter)
+
+
+class PaintNodes(Gesture):
+    """A brush: what it touches is painted at once, and as before again where the stroke is cancelled."""
+
+    cursor = Qt.CursorShape.CrossCursor
+
+    def __init__(self, canvas: Canvas, start: QPointF) -> None:
+        super().__init__(canvas, start)
+        self._touched: set[int] = set()
+        canvas.stroke_begun.emit()
+        self._touch(start)
+
+    def move(self, at: QPointF) -> None:
+        before, self.now = self.now, at
+        way = at - before
+        steps = max(1, int(way.manhattanLength() / THRESHOLD))  # a fast mouse skips over nodes between two events
+        for step in range(1, steps + 1):
+            self._touch(before + way * (step / steps))
+
+    def _touch(self, at: QPointF) -> None:
+        picture = self.canvas.picture
+        box = picture.box_at(*self.canvas.camera.to_scene(at.x(), at.y()))
+        if box is not None and box not in self._touched:
+            self._touched.add(box)
+            self.canvas.painted.emit(tuple(picture.diagram.nodes(box)))
+
+    def release(self) -> None:
+        self.canvas.stroke_ended.emit(True)
+
+    def cancel(self) -> None:
+        self.canvas.stroke_ended.emit(False)

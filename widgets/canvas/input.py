@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QMouseEvent, QNativeGestureEvent, QPainter, QWheelEvent
 
 from graftwerk.backend.graph.diagram import Kind
-from graftwerk.widgets.canvas.gestures import Band, Connect, DragPill, Gesture, MapDrag, MoveBoxes, Pan
+from graftwerk.widgets.canvas.gestures import Band, Connect, DragPill, Gesture, MapDrag, MoveBoxes, PaintNodes, Pan
 from graftwerk.widgets.canvas.hits import Hit, hit
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Input:
         canvas = self._canvas
         if canvas.furniture.map_rect(canvas.camera).contains(at):
             return MapDrag(canvas, at)
+        if canvas.brush and not extend:
+            return PaintNodes(canvas, at)
         found = self.hit(at)
         diagram = canvas.picture.diagram
         if found.port:
@@ -194,7 +196,10 @@ class Input:
                 self._rest_cursor()
         elif key == Qt.Key.Key_Escape:
             if not self.cancel():
-                canvas.select(())
+                if canvas.brush:
+                    canvas.brush_dropped.emit()
+                else:
+                    canvas.select(())
         elif key in ARROWS and not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             self._step(*ARROWS[key])
         elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):

@@ -51,6 +51,12 @@ class Canvas(Surface):
     #: the name of a hull
     layer_activated = Signal(str)
     layer_hovered = Signal(str)
+    #: while `brush` is on: a stroke begins, has touched nodes (a tuple of NodeIds), ends (False: it was cancelled)
+    stroke_begun = Signal()
+    painted = Signal(object)
+    stroke_ended = Signal(bool)
+    #: Esc without a stroke
+    brush_dropped = Signal()
     #: frozenset of scope paths
     collapsed_changed = Signal(object)
 
@@ -63,6 +69,8 @@ class Canvas(Surface):
         self.selected_tensors: tuple[str, ...] = ()
         self._matches: frozenset[NodeId] = frozenset()
         self._views: dict[int, ViewState] = {}
+        #: The left button paints nodes; with Ctrl or Shift it selects as ever.
+        self.brush = False
         self._input = Input(self)
 
     # What is shown
