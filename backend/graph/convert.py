@@ -122,8 +122,9 @@ def _whole(piece: NDArray[Any], low: int, high: int) -> NDArray[Any]:
 def _loss(before: NDArray[Any], after: NDArray[Any]) -> Loss:
     old, new = before.astype(np.float64), after.astype(np.float64)
     differs = ~((old == new) | (np.isnan(old) & np.isnan(new)))
-    if before.dtype.kind in "iu" and after.dtype.kind in "iu" and before.dtype.isbuiltin == after.dtype.isbuiltin == 1:
-        differs = before.astype(object) != after.astype(object) if _beyond_doubles(before) else differs
+    if before.dtype.kind in "iu" and before.dtype.isbuiltin == 1 and _beyond_doubles(before):
+        whole = [int(value) if np.isfinite(value) else None for value in after.tolist()]
+        differs = np.array([one != other for one, other in zip(before.tolist(), whole, strict=True)])
     if not differs.any():
         return Loss(before.size)
     finite = np.isfinite(old)

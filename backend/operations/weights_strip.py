@@ -41,9 +41,7 @@ class Strip(Operation):
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> Strip | Reason:
-        own = (w.span.source.path.name for w in graph.initializers.values()
-               if w.span is not None and w.span.source is not None and not w.external)  # fmt: skip
-        return cls(selected_weights(graph, selection), source=next(own, ""))
+        return cls(selected_weights(graph, selection), source=_own_file(graph))
 
     def blocked(self, graph: Graph) -> Reason | None:
         chosen = self._chosen(graph)
@@ -57,8 +55,9 @@ class Strip(Operation):
                 if w.nbytes >= self.smallest and w.dtype != TensorProto.STRING and w.stripped is None]  # fmt: skip
 
     def apply(self, edit: Edit) -> None:
+        source = self.source or _own_file(edit.base)
         for weight in self._chosen(edit):
-            edit.set_initializer(_stripped(weight, self.source))
+            edit.set_initializer(_stripped(weight, source))
         reason = stripped_reason(edit.initializers.values())
         assert reason is not None
         edit.mark_incomplete(reason)
@@ -67,13 +66,18 @@ class Strip(Operation):
         return f"Strip {len(self.tensors) or 'all'} weights"
 
 
+def _own_file(graph: Graph) -> str:
+    """The name of the model's own file, as far as a weight still lies in it."""
+    own = (weight.span.source.path.name for weight in graph.initializers.values()
+           if weight.span is not None and weight.span.source is not None and not weight.external)  # fmt: skip
+    return next(own, "")
+
+
 def _stripped(weight: Initializer, source: str) -> Initializer:
     proto = TensorProto(name=weight.name, data_type=weight.dtype, dims=weight.dims, doc_string=weight.proto.doc_string)
     proto.metadata_props.extend(weight.proto.metadata_props)
     if weight.external and weight.span is not None:
         source = weight.span.location
-    elif not source and weight.span is not None and weight.span.source is not None:
-        source = weight.span.source.path.name
     proto.metadata_props.add(key=STRIPPED, value=source)
     proto.metadata_props.add(key=STRIPPED_HASH, value=content_hash(weight))
     return Initializer(proto)
