@@ -171,6 +171,12 @@ def standard_actions() -> Iterator[Action]:
     yield Action("weights.export", "Export…", "Weights", lambda w: w.weights.export_selected(), "",
                  lambda w: w.weights.why_not())  # fmt: skip
 
+    yield Action(
+        "subgraph.extract", "Extract to New Tab", "Subgraph",
+        lambda w: w.subgraphs.extract(), "Ctrl+Shift+E", _needs_selection,
+    )
+    yield Action("subgraph.split", "Split in Two", "Subgraph", lambda w: w.subgraphs.split(), "", _needs_selection)
+
     yield Action("engine.build", "Build", "Engine", lambda w: w.engines.build(), "F5", needs_tab, "build")
     yield Action(
         "engine.settings", "Build Settings…", "Engine", lambda w: w.engines.build_settings(), "Shift+F5", needs_tab,

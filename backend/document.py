@@ -49,19 +49,24 @@ class History:
         return mine == others and self.waiting == other.waiting
 
 
+#: No revision has this number.
+_NEVER = -1
+
+
 class Document:
     """Revisions with undo and redo. Belongs to one thread; graphs handed out may go to any.
 
-    `origin` is the name of the file that was opened, which the recipe starts from, wherever it is saved since.
+    `origin` is the name of the file that was opened, which the recipe starts from, wherever it is saved since; or the
+    `name` of one that was never saved, which is dirty until it is.
     `listeners` are called with no arguments after every change of what is shown (revision, types, path).
     """
 
-    def __init__(self, graph: Graph, path: Path | None = None) -> None:
+    def __init__(self, graph: Graph, path: Path | None = None, name: str = "") -> None:
         self.path = path
-        self.origin = path.name if path is not None else ""
+        self.origin = path.name if path is not None else name
         self.listeners: list[Callable[[], None]] = []
         self._history = History((Revision(graph),), 0)
-        self._saved = graph.revision
+        self._saved = graph.revision if path is not None or not name else _NEVER
         #: What undo goes back to where the recipe was rewritten last, and redo after that.
         self._before_rewrite: History | None = None
         self._after_rewrite: History | None = None

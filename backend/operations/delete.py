@@ -19,8 +19,10 @@ class DeleteNodes(Operation):
     """Delete nodes, and the constants that nothing else reads.
 
     With *bridge*, what read a deleted node's output reads its main input instead: the one input that is not a
-    constant, or of several the one that has the output's type. Where that is not clear, *through* names it. Types at
-    both ends of the bridge must agree. Graph outputs keep their names.
+    constant, or of several the one that has the output's type. Several nodes are crossed one by one; where that leads
+    nowhere, as in an attention block, their output takes the one tensor from outside that it depends on and that has
+    its type. Where that is not clear, *through* names it. Types at both ends of the bridge must agree. Graph outputs
+    keep their names.
 
     Without *bridge* the graph is cut: what the remaining nodes read of the deleted ones becomes a graph input, and
     graph outputs that the deleted nodes made are gone.
@@ -79,7 +81,34 @@ class DeleteNodes(Operation):
                 raise Fault(f"Several outputs of {record.op_type} are read", graph.ref(node), "Delete without a bridge")
             main = self._main_input(graph, node, source)
             source.update((output, main) for output in record.output if output)
+        for tensor in used:
+            around = self._around(graph, chosen, tensor)
+            if around is not None and (around == self.through or not _leads(graph, tensor, source[tensor])):
+                source[tensor] = around
         return {tensor: _checked(graph, tensor, main) for tensor, main in source.items() if tensor in used}
+
+    def _around(self, graph: Graph, chosen: set[NodeId], tensor: str) -> str | None:
+        """Of what several nodes read from outside to make a tensor, `through`, or the only one of the tensor's type."""
+        if len(chosen) == 1:
+            return None
+        outside: dict[str, None] = {}
+        seen, waiting = set[NodeId](), [graph.producers[tensor]]
+        while waiting:
+            node = waiting.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            for name in graph.nodes[node].input:
+                made = graph.producer(name)
+                if made in chosen:
+                    waiting.append(made)
+                elif name and not is_constant(graph, name):
+                    outside[name] = None
+        if self.through in outside:
+            return self.through
+        kind = graph.type_of(tensor)
+        fitting = [name for name in outside if kind is not None and graph.type_of(name) == kind]
+        return fitting[0] if len(fitting) == 1 else None
 
     def _main_input(self, graph: Graph, node: NodeId, source: dict[str, str | Fault]) -> str | Fault:
         """What takes the place of a node's outputs, or why that is not clear: it matters only if they are used."""
@@ -106,6 +135,11 @@ class DeleteNodes(Operation):
             f"{record.op_type} joins {' and '.join(map(str, found))}: it is not clear which of them to read then",
             graph.ref(node), "Name one in 'through', or delete without a bridge",
         )  # fmt: skip
+
+
+def _leads(graph: Graph, tensor: str, main: str | Fault) -> bool:
+    """Whether what one node after the other leads to can take a tensor's place."""
+    return not isinstance(main, Fault) and fits(graph.type_of(tensor), graph.type_of(main))
 
 
 def _checked(graph: Graph, tensor: str, main: str | Fault) -> str:

@@ -9,9 +9,9 @@ from typing import Self
 from onnx import ValueInfoProto
 
 from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph.crop import Crop, around, between, port
+from graftwerk.backend.graph.crop import Crop, around, between, port, upstream
 from graftwerk.backend.graph.edit import Edit
-from graftwerk.backend.graph.functions import function_key
+from graftwerk.backend.graph.functions import all_records, function_key
 from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 from graftwerk.backend.operations.unused import called
@@ -38,7 +38,10 @@ class Keep(Operation):
         if selection.nodes:
             return cls(tuple(graph.ref(node) for node in selection.nodes))
         if selection.tensors:
-            return cls(outputs=tuple(map(TensorName, selection.tensors)))
+            before = _before_others(graph, selection.tensors)
+            inputs = (name for name in selection.tensors if name in before)
+            outputs = (name for name in selection.tensors if name not in before)
+            return cls((), tuple(map(TensorName, inputs)), tuple(map(TensorName, outputs)))
         return Reason("Select the nodes to keep, or a tensor that is to be the output")
 
     def blocked(self, graph: Graph) -> Reason | None:
@@ -73,6 +76,14 @@ class Keep(Operation):
         return " ".join(filter(None, ["Crop", ends[0], f"to {ends[1]}" if ends[1] else ""]))
 
 
+def _before_others(graph: Graph, tensors: Sequence[str]) -> set[str]:
+    """Those of some tensors from which others of them are computed."""
+    found: set[str] = set()
+    for tensor in tensors:
+        found |= upstream(graph, [tensor])[1] & set(tensors) - {tensor}
+    return found
+
+
 def crop_to(edit: Edit, crop: Crop) -> None:
     """Removes everything else. Raises Fault where the type of an input or output is not known."""
     graph = edit.base
@@ -103,7 +114,13 @@ def _ports(graph: Graph, names: Sequence[str]) -> list[ValueInfoProto]:
 
 
 def extracted(graph: Graph, crop: Crop) -> Graph:
-    """A part of a graph as a model of its own, which reads its weights where the graph does."""
+    """A part of a graph as a model of its own, which reads its weights where the graph does. Raises Fault for nodes of
+    a function that take attributes of its calls."""
+    for node in crop.nodes:
+        for record in all_records([graph.nodes[node]]):
+            if any(attribute.ref_attr_name for attribute in record.attribute):
+                hint = "Inline the function first, or set the attribute"
+                raise Fault("An attribute of this node is given by the function's calls", graph.ref(node), hint)
     edit = Edit(graph)
     crop_to(edit, crop)
-    return replace(edit.commit(), problems=(), parent=-1, touched=frozenset())
+    return replace(edit.commit(), problems=(), reserved=frozenset(), parent=-1, touched=frozenset())
