@@ -11,6 +11,7 @@ from math import prod
 from onnx import inliner, shape_inference
 
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.attributes import find_attribute
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.standin import with_stand_ins
@@ -67,6 +68,7 @@ def reinfer(graph: Graph) -> Verdict:
             types[info.name] = TensorType.of(info.type)
     verdict = Verdict(types, refused)
     refused.update(_wrong_reshapes(graph, verdict))
+    refused.update(_wrong_channels(graph, verdict))
     return verdict
 
 
@@ -95,6 +97,25 @@ def _wrong_reshapes(graph: Graph, verdict: Verdict) -> dict[str, str]:
             after = sizes(verdict.types.get(record.output[0]))
             if before is not None and after is not None and prod(before) != prod(after):
                 found[graph.ref(node)] = f"Its shape {list(after)} doesn't hold the elements of {list(before)}"
+    return found
+
+
+def _wrong_channels(graph: Graph, verdict: Verdict) -> dict[str, str]:
+    """Nor does it compare the channels of a convolution with those of its weight."""
+    found: dict[str, str] = {}
+    for node, record in graph.nodes.items():
+        if record.op_type not in ("Conv", "ConvTranspose") or record.domain not in _STANDARD or len(record.input) < 2:
+            continue
+        data, weight = (verdict.type_of(graph, name) for name in record.input[:2])
+        shapes = [kind.shape for kind in (data, weight) if kind is not None and kind.shape is not None]
+        if len(shapes) == 2 and min(map(len, shapes)) > 1:
+            group = find_attribute(record, "group")
+            there = shapes[0][1]
+            own = shapes[1][0] if record.op_type == "ConvTranspose" else shapes[1][1]
+            if record.op_type == "Conv" and isinstance(own, int) and group is not None:
+                own *= group.i
+            if isinstance(there, int) and isinstance(own, int) and there != own:
+                found[graph.ref(node)] = f"Its weight is for {own} channels; the input has {there}"
     return found
 
 
