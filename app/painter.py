@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QVBoxLayout
 
-from graftwerk.backend.graph.graph import NodeId
+from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.operations.precision_paint import Paint
 from graftwerk.backend.precision.painting import BRUSHES, why_not_painted
 from graftwerk.backend.quantize.requested import precision_requested
@@ -33,7 +33,7 @@ class Painter(QObject):
         self.bar = PaintBar(BRUSHES, tab)
         self._path = tab.path
         self._now: dict[NodeId, str] = {}
-        self._now_of = -1
+        self._now_of: Graph | None = None
         self._before: dict[NodeId, str] = {}
         self._reason = ""
         layout = tab.layout()
@@ -116,9 +116,9 @@ class Painter(QObject):
         """The paint as it would be, over what the graph asks for now."""
         graph = self.tab.graph
         colors, labels = {}, {}
-        if self._now_of != graph.revision:  # a stroke over a large graph asks again and again
+        if self._now_of is not graph:  # a stroke over a large graph asks again and again
             self._now = {node: precision_requested(graph, node) for node in graph.nodes}
-            self._now_of = graph.revision
+            self._now_of = graph
         for node in graph.nodes:
             wanted, now = self.paint.get(node, ""), self._now[node]
             if wanted or now:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPixmap
-from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from graftwerk.widgets.theme import precision_color
 
@@ -26,17 +26,21 @@ class PaintBar(QFrame):
 
     def __init__(self, brushes: tuple[str, ...], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(16, 0, 12, 6)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 0, 12, 6)
+        column.setSpacing(4)
+        row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self._brushes(brushes))
+        column.addLayout(row)
         self.fill = self._button("Paint Selection", "Paint all selected nodes", self.selection_painted)
         self.said = QLabel(_HELP, self)
         self.said.setProperty("role", "muted")
         self.said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.said.setMinimumWidth(40)
+        self.said.setWordWrap(True)
+        column.addWidget(self.said)
         row.addWidget(self.fill)
-        row.addWidget(self.said, 1)
+        row.addStretch(1)
         self.clear = self._button("Clear", "Take all paint off", self.cleared)
         self.apply = self._button("Apply", "Write the fewest Casts and Q/DQ pairs that give this", self.applied)
         self.apply.setProperty("primary", True)
