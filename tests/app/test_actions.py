@@ -109,13 +109,19 @@ def submenu(action: object) -> QMenu:
 
 @pytest.fixture
 def rich(window: Window, quantized_digits: Path) -> Tab:
-    """Digits with a Q/DQ pair, a plugin node, a second output, an input that nothing reads, and something to fold."""
+    """Digits with a Q/DQ pair, a plugin node, a call of a function, a second output, an input that nothing reads,
+    and something to fold."""
     model = onnx.load(quantized_digits)
     model.graph.input.append(helper.make_tensor_value_info("spare", TensorProto.FLOAT, [1]))
     model.graph.initializer.append(helper.make_tensor("two", TensorProto.FLOAT, [], [2.0]))
     model.graph.node.append(helper.make_node("Neg", ["two"], ["folded"], name="foldable"))
     model.graph.node.append(helper.make_node("Neg", ["folded"], ["second"], name="also_foldable"))
     model.graph.node.append(helper.make_node("Abs", ["two"], ["unread"], name="unused"))
+    model.graph.node.append(helper.make_node("Twice", ["two"], ["twice"], name="call", domain="local"))
+    body = [helper.make_node("Add", ["v", "v"], ["w"])]
+    model.functions.append(helper.make_function("local", "Twice", ["v"], ["w"], body, model.opset_import))
+    model.opset_import.append(helper.make_opsetid("local", 1))
+    model.ir_version = max(8, model.ir_version)
     model.graph.output.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, []))
     onnx.save(model, quantized_digits)
     document = Document.open(quantized_digits)
@@ -130,6 +136,7 @@ def selections(tab: Tab) -> dict[str, Selection]:
     inner = graph.nodes[conv].output[0]
     return {
         "nothing": Selection(), "a layer": Selection((conv,)), "a plugin": Selection((plugin,)),
+        "a call": Selection((nodes_of(graph, "Twice")[0],)),
         "two layers": Selection(tuple(nodes_of(graph, "Conv")[:2])), "a tensor": Selection((), (inner,)),
         "an input": Selection((), (graph.inputs[0].name,)), "a spare input": Selection((), ("spare",)),
         "an output": Selection((), (graph.outputs[0].name,)),
