@@ -152,6 +152,7 @@ def standard_actions() -> Iterator[Action]:
         "view.up", "Back to the Outer Graph", "View",
         lambda w: w.need_tab().go_up(w.need_tab().nesting - 1), "Backspace", _needs_inside,
     )
+    yield Action("view.compare", "Compare With…", "View", lambda w: w.comparing.ask(), "Ctrl+D", needs_tab)
     for key, title, why in _OVERLAYS:
         yield Action(f"overlay.{key}", f"Show {title}", "View", partial(_show_overlay, key), "", why)
     yield Action("view.next", "Next Tab", "View", lambda w: w.step_tab(1), "Ctrl+PgDown or Ctrl+Tab", needs_tab)

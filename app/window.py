@@ -14,6 +14,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWidget, QTabWidget
 
+from graftwerk.app.compare_control import CompareControl
 from graftwerk.app.docks import Docks
 from graftwerk.app.edit_control import EditControl
 from graftwerk.app.engine_control import EngineControl
@@ -62,6 +63,7 @@ class Window(QMainWindow):
         self.subgraphs = SubgraphControl(self)
         self.weights = WeightControl(self)
         self.recovery = RecoveryControl(self)
+        self.comparing = CompareControl(self)
         self.setWindowTitle("Graftwerk")
         self.setWindowIcon(app_icon())
         self.setAcceptDrops(True)
@@ -183,6 +185,7 @@ class Window(QMainWindow):
         for tab in self.tabs():
             tab.set_theme(theme)
         self.docks.set_theme(theme)
+        self.comparing.set_theme()
         self.weights.set_theme()
 
     def toggle_theme(self) -> None:

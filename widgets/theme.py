@@ -36,6 +36,11 @@ PRECISION_COLORS: Mapping[str, str] = {
 
 UNKNOWN_PRECISION = "#cdd3dc"
 
+#: What differs between two models, by kind; Okabe and Ito's colours (Color Universal Design, 2008).
+DIFFERENCE_COLORS: Mapping[str, str] = {
+    "added": "#009e73", "removed": "#d55e00", "changed": "#0072b2", "moved": "#cc79a7", "renamed": "#e69f00",
+}  # fmt: skip
+
 MAIN_PRECISIONS = ("FP32", "FP16", "INT8", "BF16", "FP8", "INT4", "FP4")
 
 
