@@ -164,6 +164,8 @@ class SetOutput(Operation):
         if reason is not None:
             return reason
         computed = graph.types.get(self.tensor)
+        if computed is None and graph.producer(self.tensor) is None:  # a weight or an input that is given out as it is
+            computed = graph.type_of(self.tensor)
         if not fits(computed, TensorType.of(_changed(info, self.dtype, self.dims).type)):
             return Reason(f"What is computed there is {computed}", "Insert a Cast or a Reshape to change it")
         return None

@@ -7,18 +7,21 @@ import onnx
 import onnx.parser
 from onnx import ModelProto, numpy_helper
 
+from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.decode import decode
-from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.resources import model as bundled
 
 
 def typed(graph: Graph) -> Graph:
     """With what onnx's shape inference finds, as the window has it."""
-    found = onnx.shape_inference.infer_shapes(to_model(graph, weights="none"), data_prop=True)
-    return graph.with_types({info.name: TensorType.of(info.type) for info in found.graph.value_info})
+    try:
+        return graph.with_types(infer(graph, symbolic=False))
+    except Fault:
+        return graph
 
 
 def parsed(text: str, opset: int = 17, extra: str = "", named: bool = True) -> ModelProto:
