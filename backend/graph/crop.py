@@ -96,10 +96,11 @@ def cut_at(graph: Graph, tensors: Sequence[str], complete: bool = False) -> tupl
     first, first_reached = upstream(graph, cut)
     ends = [info.name for info in graph.outputs if graph.producer(info.name) not in first]
     second, second_reached = upstream(graph, ends, frozenset(cut))
-    crossing = [
+    given, behind = set(cut), second - first
+    crossing = {
         tensor for node in first & second & live for tensor in graph.nodes[node].output
-        if tensor not in cut and any(user in second and user not in first for user in graph.consumers(tensor))
-    ]  # fmt: skip
+        if tensor not in given and not behind.isdisjoint(graph.consumers(tensor))
+    }  # fmt: skip
     if crossing:
         missing = [tensor for tensor in graph.producers if tensor in crossing]
         if complete:

@@ -200,6 +200,19 @@ class Edit:
         self._index.remove(node, record)
         self._touched.add(node)
 
+    def remove_nodes(self, nodes: Iterable[NodeId]) -> None:
+        """As `remove_node` for each. Where most of a graph goes, the index is made anew: taking ten thousand readers
+        off one tensor one by one would cost their number squared."""
+        gone = set(nodes)
+        if 8 * len(gone) < len(self.nodes):
+            for node in gone:
+                self.remove_node(node)
+            return
+        for node in gone:
+            del self.nodes[node]
+        self._index = Index.of(self.nodes, self._index.holders - gone)
+        self._touched |= gone
+
     def rewire(self, old: str, new: str, only: Iterable[NodeId] | None = None) -> None:
         """Lets the consumers of a tensor (all, or those given) read another one, in their nested bodies too.
 

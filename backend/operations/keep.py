@@ -89,9 +89,7 @@ def crop_to(edit: Edit, crop: Crop) -> None:
     graph = edit.base
     inputs, outputs = _ports(graph, crop.inputs), _ports(graph, crop.outputs)
     kept = set(crop.nodes)
-    for node in graph.nodes:
-        if node not in kept:
-            edit.remove_node(node)
+    edit.remove_nodes(node for node in graph.nodes if node not in kept)
     for name in set(crop.inputs) & edit.initializers.keys():
         if not graph.is_input(name):  # a weight that is to be given from outside
             edit.remove_initializer(name)
