@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         engine_commands,
         new_command,
         precision_commands,
+        pruning_commands,
         script_commands,
         subgraph_commands,
         weight_commands,
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     script_commands.add(commands)
     engine_commands.add(commands)
     precision_commands.add(commands)
+    pruning_commands.add(commands)
     subgraph_commands.add(commands)
     diff_command.add(commands)
     new_command.add(commands)
