@@ -14,6 +14,7 @@ from onnx import FunctionProto, NodeProto, OperatorSetIdProto, StringStringEntry
 
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.edit import Edit
+from graftwerk.backend.graph.functions import all_records
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef
 
 DOMAIN = "graftwerk.standin"
@@ -67,17 +68,39 @@ def with_stand_ins(graph: Graph) -> tuple[Graph, list[NodeRef]]:
     its reference for its name, which TensorRT-RTX puts behind the names of inlined nodes: `inner | outer (function)`.
     Raises Fault where a plugin node was given other ports than its stand-in has.
     """
-    nodes = plugin_nodes(graph)
-    if not nodes:
+    if all(function.domain != DOMAIN for function in graph.functions):
         return graph, []
     edit = Edit(graph)
+    nodes = plugin_nodes(graph)
     refs = [graph.ref(node) for node in nodes]
     for node, ref in zip(nodes, refs, strict=True):
         edit.replace_record(node, _call(graph, graph.nodes[node], ref))
+    for node in graph.holders:
+        inside = _plugins(graph, [edit.nodes[node]])
+        if inside:
+            refs += [NodeRef(plugin.name or plugin.op_type) for plugin in inside]
+            copy = NodeProto()
+            copy.CopyFrom(edit.nodes[node])
+            _call_inside(graph, [copy])
+            edit.replace_record(node, copy)
     for at, function in enumerate(graph.functions):
-        if any(stand_in(graph, inner) for inner in function.node):
+        inside = _plugins(graph, function.node)
+        if inside:
             edit.functions[at] = _with_calls(graph, function)
-    return edit.commit(), refs
+        if inside and function.domain != DOMAIN:
+            refs += [NodeRef(plugin.name or plugin.op_type) for plugin in inside]
+    return (edit.commit(), refs) if refs else (graph, [])
+
+
+def _plugins(graph: Graph, records: Iterable[NodeProto]) -> list[NodeProto]:
+    """The plugin nodes with a stand-in among some nodes and in their bodies."""
+    return [record for record in all_records(records) if record.metadata_props and stand_in(graph, record)]
+
+
+def _call_inside(graph: Graph, records: Iterable[NodeProto]) -> None:
+    """Makes calls of the plugin nodes among records that are nobody else's, and in their bodies."""
+    for plugin in _plugins(graph, records):
+        plugin.CopyFrom(_call(graph, plugin, plugin.name))
 
 
 def _call(graph: Graph, plugin: NodeProto, name: str) -> NodeProto:
@@ -101,9 +124,7 @@ def _with_calls(graph: Graph, function: FunctionProto) -> FunctionProto:
     """A copy of a function with the plugin nodes in its body as calls."""
     copy = FunctionProto()
     copy.CopyFrom(function)
-    for at, inner in enumerate(function.node):
-        if stand_in(graph, inner):
-            copy.node[at].CopyFrom(_call(graph, inner, inner.name))
+    _call_inside(graph, copy.node)
     if all(entry.domain != DOMAIN for entry in copy.opset_import):
         copy.opset_import.add(domain=DOMAIN, version=1)
     return copy
@@ -113,16 +134,38 @@ def deployable(graph: Graph) -> Graph:
     """The graph without stand-ins and without anything else that only this program understands."""
     edit = Edit(graph)
     for node, record in graph.nodes.items():
-        if any(entry.key.startswith(_OURS) for entry in record.metadata_props):
+        if any(map(_is_ours, all_records([record]))):
             copy = NodeProto()
             copy.CopyFrom(record)
-            copy.ClearField("metadata_props")
-            copy.metadata_props.extend(_others(record.metadata_props))
+            _clean([copy])
             edit.replace_record(node, copy)
-    edit.functions = [function for function in graph.functions if function.domain != DOMAIN]
+    edit.functions = [_clean_function(function) for function in graph.functions if function.domain != DOMAIN]
     if len(edit.functions) < len(graph.functions):
         edit.drop_opset(DOMAIN)
     return edit.commit()
+
+
+def _clean_function(function: FunctionProto) -> FunctionProto:
+    copy = FunctionProto()
+    copy.CopyFrom(function)
+    _clean(copy.node)
+    imports = [entry for entry in function.opset_import if entry.domain != DOMAIN]
+    del copy.opset_import[:]
+    copy.opset_import.extend(imports)
+    return copy
+
+
+def _is_ours(record: NodeProto) -> bool:
+    return any(entry.key.startswith(_OURS) for entry in record.metadata_props)
+
+
+def _clean(records: Iterable[NodeProto]) -> None:
+    """Takes our metadata from records that are nobody else's, and from those in their bodies."""
+    for record in all_records(records):
+        if _is_ours(record):
+            others = _others(record.metadata_props)
+            record.ClearField("metadata_props")
+            record.metadata_props.extend(others)
 
 
 def _others(entries: Iterable[StringStringEntryProto]) -> list[StringStringEntryProto]:

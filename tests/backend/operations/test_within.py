@@ -12,10 +12,12 @@ from onnx import numpy_helper
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.functions import function_key
 from graftwerk.backend.graph.graph import Graph, bodies
 from graftwerk.backend.graph.nested import inside
+from graftwerk.backend.graph.standin import DOMAIN, deployable
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.registry import apply, make, why_blocked
 from graftwerk.backend.operations.within import Within, is_slow
@@ -250,6 +252,27 @@ def test_external_weights_in_a_body_stay_external(tmp_path: Path) -> None:
     kept = body(edited, "If_0", "else_branch").initializer[0]
     assert kept.data_location == onnx.TensorProto.EXTERNAL
     assert not kept.raw_data
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "nodes"),
+    [
+        (models.branches, THEN, ["inner", "out"]), (subgraphs.deep, DEEP, ["step"]),
+        (subgraphs.functions, ("function::local::Leaky",), ["LeakyRelu_0"]),
+        (subgraphs.functions, ("function::local::Choose", "w", "then_branch"), ["m", "p"]),
+    ],
+)  # fmt: skip
+def test_a_plugin_inside_runs_as_its_stand_in(model: Any, path: tuple[str, ...], nodes: list[str]) -> None:
+    graph = model()
+    edited = apply(within(path, "plugin.replace", nodes=nodes, op_type="Mine"), graph)
+    assert "Mine" in [record.op_type for record in inside(edited, path).nodes.values()]
+    computes_the_same(graph, edited)
+    restored = apply(within(path, "plugin.restore", node="Mine"), edited)
+    assert len(inside(restored, path).nodes) == len(inside(graph, path).nodes)
+    computes_the_same(graph, restored)
+    clean = deployable(edited)
+    assert all(function.domain != DOMAIN for function in clean.functions)
+    assert b"graftwerk." not in to_model(clean).SerializeToString()
 
 
 def test_the_body_of_a_scan(shared: Path) -> None:
