@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from graftwerk.backend.fault import Fault, Reason
@@ -33,7 +33,9 @@ class MarkOutputs(Operation):
     def suggest(cls, graph: Graph, selection: Selection) -> MarkOutputs | Reason:
         nodes = tuple(graph.ref(node) for node in selection.nodes)
         tensors = tuple(TensorName(name) for name in selection.tensors if not graph.is_output(name))
-        return cls(tensors, nodes, all=not (nodes or tensors))
+        found = cls(tensors, nodes, all=not (nodes or tensors))
+        known = all(_known(graph.type_of(tensor)) for tensor in found._chosen(graph))
+        return found if known else replace(found, unknown="leave out")
 
     def blocked(self, graph: Graph) -> Reason | None:
         for tensor in self.tensors:

@@ -114,8 +114,13 @@ class Scale(OnWeights):
     A result that the datatype can't hold is refused, with how many elements that are.
     """
 
-    factor: float = param(1.0)
+    factor: float = param()
     offset: float = param(0.0)
+
+    @classmethod
+    def suggest(cls, graph: Graph, selection: Selection) -> Scale | Reason:
+        names = selected_weights(graph, selection)
+        return cls(names, 1.0) if names else NOTHING
 
     def blocked(self, graph: Graph) -> Reason | None:
         if not self.tensors:

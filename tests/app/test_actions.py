@@ -19,7 +19,7 @@ from graftwerk.app.window import Window
 from graftwerk.backend.document import Document
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.operations.plugin import ReplaceWithPlugin
-from graftwerk.backend.operations.registry import Selection, operations
+from graftwerk.backend.operations.registry import Selection, make, operations
 from graftwerk.widgets.panels.form import OperationDialog
 from tests.app import driving
 from tests.app.driving import context_menu, dialog_of, entry, messages, nodes_of, pick, point_of, text_of, wait_until
@@ -110,7 +110,7 @@ def submenu(action: object) -> QMenu:
 @pytest.fixture
 def rich(window: Window, quantized_digits: Path) -> Tab:
     """Digits with a Q/DQ pair, a plugin node, a call of a function, a second output, an input that nothing reads,
-    and something to fold."""
+    something to fold, and weights in all places: in a Constant, bound for a file, stripped."""
     model = onnx.load(quantized_digits)
     model.graph.input.append(helper.make_tensor_value_info("spare", TensorProto.FLOAT, [1]))
     model.graph.initializer.append(helper.make_tensor("two", TensorProto.FLOAT, [], [2.0]))
@@ -127,6 +127,10 @@ def rich(window: Window, quantized_digits: Path) -> Tab:
     document = Document.open(quantized_digits)
     graph = document.graph
     document.apply(ReplaceWithPlugin((graph.ref(nodes_of(graph, "GlobalAveragePool")[0]),), "Average"))
+    weights = list(graph.initializers)
+    document.apply(make("weights.to_constants", {"tensors": weights[:1]}))
+    document.apply(make("weights.to_external", {"tensors": weights[1:2], "smallest": 0}))
+    document.apply(make("weights.strip", {"tensors": weights[2:3], "smallest": 1}))
     return window.add_tab(document)
 
 
@@ -166,9 +170,10 @@ def test_each_operation_says_why_it_cannot_be_done(window: Window, rich: Tab) ->
 
 def test_an_enabled_operation_starts(window: Window, rich: Tab) -> None:
     """What the menu offers opens its form or is done; what the form is filled with can be done or says why not."""
+    prepared = rich.document.at
     for selection in selections(rich).values():
         for info in operations().values():
-            rich.document.go(1)
+            rich.document.go(prepared)
             rich.select(selection)
             action = next(one for one in window.menus.all() if one.id == f"operation.{info.id}")
             if action.why_not(window) is not None or info.slow:

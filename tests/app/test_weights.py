@@ -37,11 +37,11 @@ def type_into(view: WeightView, row: int, column: int, text: str) -> None:
     at = cell(view, row, column)
     QTest.mouseClick(table.viewport(), LEFT, NONE, at)
     QTest.mouseDClick(table.viewport(), LEFT, NONE, at)
-    editors: list[QLineEdit] = []
-    wait_until(lambda: editors.extend(table.viewport().findChildren(QLineEdit)) or editors, "for the cell's editor")
-    editors[-1].selectAll()
-    QTest.keyClicks(editors[-1], text)
-    QTest.keyClick(editors[-1], Qt.Key.Key_Return)
+    wait_until(lambda: table.viewport().findChildren(QLineEdit), "for the cell's editor")
+    editor = table.viewport().findChildren(QLineEdit)[-1]
+    editor.selectAll()
+    QTest.keyClicks(editor, text)
+    QTest.keyClick(editor, Qt.Key.Key_Return)
     wait_until(lambda: not table.viewport().findChildren(QLineEdit), "for the cell's editor to go")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -61,7 +62,7 @@ def test_outputs_wait_for_their_nodes_and_the_model_says_so(tmp_path: Path) -> N
         (["x:float32:2"], ["x:float32:3"], {}, "another type"),
     ],
 )
-def test_what_can_t_be_is_refused(inputs: list[str], outputs: list[str], more: dict[str, int], said: str) -> None:
+def test_what_can_t_be_is_refused(inputs: list[str], outputs: list[str], more: dict[str, Any], said: str) -> None:
     with pytest.raises(Fault, match=said):
         new_model("net", list(map(parse_port, inputs)), list(map(parse_port, outputs)), **more)
 

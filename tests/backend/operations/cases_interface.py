@@ -36,7 +36,7 @@ def named() -> Graph:
 
 CASES = [
     Case("interface.mark_outputs", models.chain, {"all": True}),
-    Case("interface.mark_outputs", models.encoder, {"op_types": ["Softmax"]}),
+    Case("interface.mark_outputs", models.residual, {"op_types": ["Relu", "Add"]}),
     Case("interface.mark_outputs", models.residual, {"tensors": ["a"], "nodes": ["Add_2"]}),
     Case("interface.unmark_outputs", models.chain, {"all_but": ["y"]}),
     Case("interface.unmark_outputs", models.chain, {"op_types": ["Relu"]},

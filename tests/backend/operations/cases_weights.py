@@ -53,7 +53,7 @@ CASES = [
     Case("weights.set", models.digits, {"tensor": STEM, "values": {"0,0,0,0": 1}}),
     Case("weights.fill", models.branches, {"tensors": ["w"], "value": 3}),
     Case("weights.scale", models.branches, {"tensors": ["w"], "factor": 2.0, "offset": 1.0}),
-    Case("weights.scale", models.loop, {"tensors": ["n"], "offset": 2.0}),
+    Case("weights.scale", models.loop, {"tensors": ["n"], "factor": 1.0, "offset": 2.0}),
     Case("weights.clip", models.digits, {"tensors": [STEM], "minimum": -0.1, "maximum": 0.1}),
     Case("weights.set_dtype", models.branches, {"tensors": ["w"], "dtype": "FP16"}),
     Case("weights.set_dtype", models.digits, {"tensors": [STEM], "dtype": "BF16", "accept_loss": True}),
