@@ -13,7 +13,7 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.graph.tensors import Initializer
-from graftwerk.backend.pruning.groups import Group, Use, find_groups
+from graftwerk.backend.pruning.groups import Group, Use, find_groups, weight_behind
 
 Criterion = Literal["L1 norm", "batch norm scale"]
 Kept = NDArray[np.int64]
@@ -28,13 +28,20 @@ def importance(graph: Graph, group: Group, criterion: Criterion) -> NDArray[np.f
         if not group.norms:
             hint = "Choose the L1 norm"
             raise Fault("No batch normalization is on these channels", str(graph.ref(group.makers[0])), hint)
-        for name, start in group.norms:
-            total += _even(np.abs(graph.initializers[name].array().astype(np.float64)[start : start + group.size]))
+        for use in group.norms:
+            scale = _values(graph, use.weight).astype(np.float64)
+            total += _even(np.abs(scale[use.start : use.start + group.size]))
         return total
     for use in group.made:
-        values = np.moveaxis(graph.initializers[use.weight].array(), use.axis, 0)
+        values = np.moveaxis(_values(graph, use.weight), use.axis, 0)
         total += _even(np.abs(values.astype(np.float64)).reshape(group.size, -1).sum(axis=1))
     return total
+
+
+def _values(graph: Graph, name: str) -> NDArray[np.generic]:
+    weight = weight_behind(graph, name)
+    assert weight is not None  # the groups were found so
+    return weight.array()
 
 
 def _even(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,21 +72,39 @@ def groups_of(graph: Graph, nodes: Iterable[NodeId]) -> list[Group]:
 
 def prune(edit: Edit, kept: Iterable[tuple[Group, Kept]]) -> None:
     """Takes all but the kept channels of groups out of every weight, and the types that follow from them."""
-    cuts: dict[str, list[tuple[Use, Group, Kept]]] = {}
+    cuts: dict[tuple[str, NodeId], list[tuple[Use, Group, Kept]]] = {}
     for group, stays in kept:
         for use in (*group.made, *group.uses):
-            cuts.setdefault(use.weight, []).append((use, group, stays))
+            cuts.setdefault((use.weight, use.node), []).append((use, group, stays))
         for node in group.depthwise:
             _fewer_groups(edit, node, group.size - len(stays))
-    for name, parts in cuts.items():
-        weight = edit.initializers[name]
-        values = _cut(weight.array(), parts)
-        made = Initializer.from_array(np.ascontiguousarray(values), name)
-        edit.set_initializer(Initializer(made.proto, None, weight.file))
+    for (name, node), parts in cuts.items():
+        _write(edit, name, node, _cut(_values(edit.base, name), parts))
     # What is computed with them has other shapes.
     edit.forget_types(dict.fromkeys(
-        output for name in cuts for node in edit.consumers(name) for output in edit.nodes[node].output if output
+        output for _, node in cuts for output in edit.nodes[node].output if output
     ))  # fmt: skip
+
+
+def _write(edit: Edit, name: str, node: NodeId, values: NDArray[np.generic]) -> None:
+    """Puts a weight in the place of another; where that has other readers, as a weight of the node's own."""
+    there = edit.initializers.get(name)
+    alone = there is not None and edit.base.consumers(name) == (node,)
+    own = name if alone else edit.fresh_tensor(f"{name}_pruned")
+    made = Initializer.from_array(np.ascontiguousarray(values), own)
+    edit.set_initializer(Initializer(made.proto, None, there.file if there is not None else ""))
+    if alone:
+        return
+    edit.rewire(name, own, only=[node])
+    while name and not edit.consumers(name) and not edit.is_output(name) and not edit.is_input(name):
+        maker = edit.producer(name)
+        if maker is None:
+            edit.remove_initializer(name)
+            return
+        record = edit.nodes[maker]
+        edit.remove_node(maker)  # an Identity or a Constant
+        edit.value_infos.pop(name, None)
+        name = record.input[0] if record.input else ""
 
 
 def _fewer_groups(edit: Edit, node: NodeId, by: int) -> None:

@@ -13,8 +13,9 @@ from math import lcm, prod
 
 from onnx import NodeProto
 
-from graftwerk.backend.graph.constants import constant
+from graftwerk.backend.graph.constants import View, constant, stored
 from graftwerk.backend.graph.graph import Graph, NodeId, reads
+from graftwerk.backend.graph.tensors import Initializer
 
 _EACH = frozenset({
     "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip", "Elu", "Selu", "HardSwish", "HardSigmoid", "Mish", "Softplus",
@@ -26,8 +27,10 @@ _BOTH = frozenset({"Add", "Sub", "Mul", "Div", "Sum", "Max", "Min", "Pow", "PRel
 
 @dataclass
 class Use:
-    """A part of a weight that belongs to a group: channel c is `repeat` entries of `axis` from `start + c * repeat`."""
+    """A part of a weight that belongs to a group: channel c is `repeat` entries of `axis` from `start + c * repeat`.
+    `node` reads it, perhaps beside others: it gets a weight of its own then."""
 
+    node: NodeId
     weight: str
     axis: int
     start: int
@@ -43,12 +46,23 @@ class Group:
 
     size: int
     makers: list[NodeId] = field(default_factory=list)
-    norms: list[tuple[str, int]] = field(default_factory=list)
+    norms: list[Use] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     made: list[Use] = field(default_factory=list)
     depthwise: list[NodeId] = field(default_factory=list)
     blocks: int = 1
     frozen: str = ""
+
+
+def weight_behind(view: View, tensor: str) -> Initializer | None:
+    """The weight that a tensor is, behind Identity nodes too: exporters store equal weights once. None where it is
+    computed, is an input of the model, or has no values."""
+    made = view.producer(tensor)
+    while made is not None and view.nodes[made].op_type == "Identity" and not view.is_output(tensor):
+        tensor = view.nodes[made].input[0]
+        made = view.producer(tensor)
+    weight = stored(view, tensor)
+    return weight if weight is not None and not weight.missing and weight.stripped is None else None
 
 
 Segment = tuple[int, int]  # group, entries per channel
@@ -131,17 +145,16 @@ class Finder:
         known = self.graph.type_of(tensor)
         return known.shape if known is not None else None
 
-    def _own(self, name: str, node: NodeId) -> bool:
-        """Whether a weight lies in the model, and this node alone reads it."""
-        weight = self.graph.initializers.get(name)
-        there = weight is not None and not weight.missing and weight.stripped is None
-        return there and self.graph.consumers(name) == (node,) and not self.graph.is_output(name)
+    def _dims(self, name: str) -> tuple[int, ...] | None:
+        """The dimensions of a weight; None for what is none."""
+        weight = None if self.graph.is_input(name) or self.graph.is_output(name) else weight_behind(self.graph, name)
+        return weight.dims if weight is not None else None
 
     def _conv(self, node: NodeId, record: NodeProto) -> bool:
         name, bias = record.input[1], record.input[2] if len(record.input) > 2 else ""
-        if not self._own(name, node) or (bias and not self._own(bias, node)):
+        dims = self._dims(name)
+        if dims is None or (bias and self._dims(bias) is None):
             return False
-        dims = self.graph.initializers[name].dims
         blocks = next((int(a.i) for a in record.attribute if a.name == "group"), 1)
         source = self._of.get(record.input[0])
         if source is not None and (source.axis != 1 or any(repeat != 1 for _, repeat in source.segments)):
@@ -153,7 +166,7 @@ class Finder:
         start = 0
         for segment in source.segments if source is not None else ():
             group = self._group(segment)
-            group.uses.append(Use(name, 1, start, 1, blocks))
+            group.uses.append(Use(node, name, 1, start, 1, blocks))
             group.blocks = lcm(group.blocks, blocks)
             start += group.size
         self._make(node, record.output[0], dims[0], 1, name, 0, bias, blocks)
@@ -166,9 +179,9 @@ class Finder:
         group = self._groups[number]
         group.makers.append(node)
         group.blocks = blocks
-        group.made.append(Use(weight, out, 0))
+        group.made.append(Use(node, weight, out, 0))
         if bias:
-            group.uses.append(Use(bias, len(self.graph.initializers[bias].dims) - 1, 0))
+            group.uses.append(Use(node, bias, len(self._dims(bias) or ()) - 1, 0))
         self._of[output] = Channels(axis, [(number, 1)])
 
     def _depthwise(
@@ -179,9 +192,9 @@ class Finder:
         start = 0
         for segment in source.segments:
             group = self._group(segment)
-            group.uses.append(Use(weight, 0, start))
+            group.uses.append(Use(node, weight, 0, start))
             if bias:
-                group.uses.append(Use(bias, 0, start))
+                group.uses.append(Use(node, bias, 0, start))
             group.depthwise.append(node)
             start += group.size
         self._of[record.output[0]] = Channels(1, list(source.segments))
@@ -192,13 +205,11 @@ class Finder:
         bias = record.input[2] if record.op_type == "Gemm" and len(record.input) > 2 else ""
         flags = {a.name: a.i for a in record.attribute}
         shape = self._shape(data)
-        if not self._own(name, node) or len(self.graph.initializers[name].dims) != 2 or shape is None:
+        dims = self._dims(name)
+        if dims is None or len(dims) != 2 or shape is None or flags.get("transA"):
             return False
-        if flags.get("transA") or (bias and not self._own(bias, node)):
-            return False
-        dims = self.graph.initializers[name].dims
         out, inside = (0, 1) if flags.get("transB") else (1, 0)
-        if bias and self.graph.initializers[bias].dims[-1:] != (dims[out],):
+        if bias and (self._dims(bias) or ())[-1:] != (dims[out],):
             return False
         source = self._of.get(data)
         if source is not None:
@@ -207,7 +218,7 @@ class Finder:
             start = 0
             for segment in source.segments:
                 group = self._group(segment)
-                group.uses.append(Use(name, inside, start, segment[1]))
+                group.uses.append(Use(node, name, inside, start, segment[1]))
                 start += group.size * segment[1]
         self._make(node, record.output[0], dims[out], len(shape) - 1, name, out, bias)
         return True
@@ -246,14 +257,14 @@ class Finder:
     def _norm(self, record: NodeProto, source: Channels) -> bool:
         node = self.graph.producers[record.output[0]]
         names = list(record.input[1:5])
-        if source.axis != 1 or len(set(names)) != 4 or not all(self._own(name, node) for name in names):
+        if source.axis != 1 or any(self._dims(name) is None for name in names):
             return False
         start = 0
         for segment in source.segments:
             group = self._group(segment)
-            group.uses += [Use(name, 0, start, segment[1]) for name in names]
+            group.uses += [Use(node, name, 0, start, segment[1]) for name in dict.fromkeys(names)]
             if segment[1] == 1:
-                group.norms.append((names[0], start))
+                group.norms.append(Use(node, names[0], 0, start))
             start += group.size * segment[1]
         self._of[record.output[0]] = source
         return True
@@ -280,7 +291,7 @@ class Finder:
             along = dims[place] if len(dims) >= -place else 1
             if along == 1:
                 continue
-            if along != size or not self._own(name, node):
+            if along != size or self._dims(name) is None:
                 return False
             constants.append((name, len(dims) + place))
         if not all(self._alike(first, channels) for _, channels in sources[1:]):
@@ -291,7 +302,7 @@ class Finder:
         for name, axis in constants:
             start = 0
             for segment in first.segments:
-                self._group(segment).uses.append(Use(name, axis, start, segment[1]))
+                self._group(segment).uses.append(Use(node, name, axis, start, segment[1]))
                 start += self._group(segment).size * segment[1]
         self._of[record.output[0]] = Channels(len(shape) + place, first.segments)
         return True

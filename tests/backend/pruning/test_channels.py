@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.operations.registry import apply, make, why_blocked
 from graftwerk.backend.pruning.channels import Kept, chosen, count_left, groups_of, importance, prune
-from graftwerk.backend.pruning.groups import Group, find_groups
+from graftwerk.backend.pruning.groups import Group, find_groups, weight_behind
 from tests.backend.operations.law_models import digits, digits_bn, small
 
 
@@ -89,7 +90,18 @@ def squeezed() -> Graph:
     )  # fmt: skip
 
 
-MODELS = [residual_sum, side_by_side, depthwise, grouped, flattened, squeezed, digits, digits_bn]
+def tied() -> Graph:
+    """One bias of two layers, behind an Identity, as exporters store equal weights."""
+    return with_weights(
+        """g (float[1,2,6] x) => (float[1,2,5] y) <WEIGHTS> {
+            b2 = Identity(b) h = MatMul(x, w1) i = Add(b2, h) r = Relu(i) j = MatMul(r, w2) k = Add(b, j)
+            l = Relu(k) y = MatMul(l, w3)
+        }""",
+        b=(8,), w1=(6, 8), w2=(8, 8), w3=(8, 5),
+    )  # fmt: skip
+
+
+MODELS = [tied, residual_sum, side_by_side, depthwise, grouped, flattened, squeezed, digits, digits_bn]
 
 
 def zeroed(graph: Graph, kept: list[tuple[Group, Kept]]) -> Graph:
@@ -97,10 +109,15 @@ def zeroed(graph: Graph, kept: list[tuple[Group, Kept]]) -> Graph:
     edit = Edit(graph)
     for group, stays in kept:
         lost = np.setdiff1d(np.arange(group.size), stays)
-        for use in (*group.made, *group.uses):
-            weight = edit.initializers[use.weight]
-            if use not in group.made and max(weight.dims) != weight.size:
+        for use, read in ((use, use not in group.made) for use in (*group.made, *group.uses)):
+            weight = weight_behind(edit, use.weight)
+            assert weight is not None
+            if read and max(weight.dims) != weight.size:
                 continue  # a layer that reads them
+            if edit.consumers(use.weight) != (use.node,) or use.weight not in edit.initializers:
+                own = edit.set_initializer(weight.array(), edit.fresh_tensor("own"))
+                edit.rewire(use.weight, own, only=[use.node])
+                use = replace(use, weight=own)
             values = np.moveaxis(weight.array().copy(), use.axis, 0)
             values[(use.start + lost[:, None] * use.repeat + np.arange(use.repeat)).reshape(-1)] = 0
             edit.set_initializer(np.ascontiguousarray(np.moveaxis(values, 0, use.axis)), use.weight)
