@@ -117,6 +117,18 @@ def test_functions_of_the_same_name_that_differ() -> None:
     assert len(same.functions) == 4  # its name is taken by the first again
 
 
+def test_stand_ins_of_plugins_of_the_same_name(tmp_path: Path) -> None:
+    """Both models have a plugin Mine with a subgraph of its own, which goes on standing in for it."""
+    theirs = load(Path(files.SCALE))
+    theirs = apply(make("plugin.replace", {"nodes": ["Mul_0", "Add_1"], "op_type": "Mine"}), theirs)
+    save(theirs, tmp_path / "theirs.onnx")
+    graph = apply(make("plugin.replace", {"nodes": ["Neg_1", "Add_2"], "op_type": "Mine"}), models.residual())
+    result = merged(graph, str(tmp_path / "theirs.onnx"), connect={"x": "a"})
+    ours, made = computed(result, {"x": X})
+    np.testing.assert_allclose(ours, np.zeros_like(X), atol=1e-6)
+    np.testing.assert_array_equal(made, np.maximum(X, 0) * 2 + 1)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
