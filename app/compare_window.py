@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,15 +26,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from graftwerk.backend.compare.compare import compare, with_values
+from graftwerk.backend.compare.compare import Progress, compare, with_values
 from graftwerk.backend.compare.result import KINDS, Comparison, NodeDifference, WeightDifference
 from graftwerk.backend.compare.union import Union, union
+from graftwerk.backend.graph.decode import uncollected
 from graftwerk.backend.graph.diagram_picture import Picture, draw
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.widgets.canvas.linked import Link
 from graftwerk.widgets.canvas.overlay import LegendLine, Overlay
 from graftwerk.widgets.canvas.view import Canvas
-from graftwerk.widgets.panels.differences import Differences, Row
+from graftwerk.widgets.panels.differences import Differences, Row, rows_of
 from graftwerk.widgets.theme import DIFFERENCE_COLORS, Theme
 
 if TYPE_CHECKING:
@@ -48,21 +51,58 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Told:
+    """A comparison as it is shown, made on a thread: rows of the list, and the colours of the three graphs."""
+
+    found: Comparison
+    rows: list[Row]
+    overlays: tuple[Overlay, Overlay, Overlay]
+
+    @classmethod
+    def of(cls, found: Comparison, before: Graph, after: Graph, whole: Union) -> Told:
+        first, second = _kinds(found, before, after)
+        both = second | dict.fromkeys(whole.gone.values(), "removed")
+        overlays = _overlay(first, found), _overlay(second, found), _overlay(both, found)
+        return cls(found, rows_of(found), overlays)
+
+
+@dataclass(frozen=True)
 class Shown:
     """Everything that is drawn, made on a thread."""
 
-    found: Comparison
     first: Picture
     second: Picture
     union: Union
     both: Picture
+    told: Told
 
 
 def make(before: Graph, after: Graph) -> Shown:
     """Compares two graphs, but for the values of their weights, and lays them out."""
-    found = compare(before, after, weights=False)
-    whole = union(before, after, found)
-    return Shown(found, _drawn(before), _drawn(after), whole, _drawn(whole.graph))
+    with uncollected(), giving_way():  # a collection would stop the window while it walks through all made here
+        found = compare(before, after, weights=False)
+        whole = union(before, after, found)
+        told = Told.of(found, before, after, whole)
+        return Shown(_drawn(before), _drawn(after), whole, _drawn(whole.graph), told)
+
+
+@contextmanager
+def giving_way() -> Iterator[None]:
+    """Lets the window's thread go on far sooner than usual where it waits for this one: a picture has many places
+    where it lets go of the interpreter, and waits for it again at each."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 50)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def make_values(shown: Shown, before: Graph, after: Graph, progress: Progress) -> Told:
+    """What was shown with the values of the weights compared too."""
+    with giving_way():
+        found = with_values(shown.told.found, before, after, progress)
+        return Told.of(found, before, after, shown.union)
 
 
 def _drawn(graph: Graph) -> Picture:
@@ -81,7 +121,10 @@ class CompareWindow(QWidget):
         self.shown: Shown | None = None
         self.found: Comparison | None = None
         self._stopped = False
-        self._colors: tuple[dict[NodeId, str], dict[NodeId, str]] = ({}, {})
+        self._steps: list[Callable[[], None]] = []
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._next_step)
         self.first, self.second, self.both = Canvas(), Canvas(), Canvas()
         self.link = Link(self.first, self.second, self)
         self.differences = Differences()
@@ -143,15 +186,15 @@ class CompareWindow(QWidget):
             row.addWidget(button)
         self.previous, self.next = QPushButton("Previous"), QPushButton("Next")
         self.swap = QPushButton("Swap")
-        for button, keys in ((self.previous, "Shift+F8"), (self.next, "F8"), (self.swap, "Ctrl+Shift+X")):
-            button.setToolTip(f"{button.text()} ({keys})")
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            QShortcut(QKeySequence(keys), self, button.click)
+        for push, keys in ((self.previous, "Shift+F8"), (self.next, "F8"), (self.swap, "Ctrl+Shift+X")):
+            push.setToolTip(f"{push.text()} ({keys})")
+            push.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            QShortcut(QKeySequence(keys), self, push.click)
         top.addWidget(segments)
         top.addSpacing(12)
         top.addWidget(self._state, 1)
-        for button in (self.previous, self.next, self.swap):
-            top.addWidget(button)
+        for push in (self.previous, self.next, self.swap):
+            top.addWidget(push)
         return top
 
     def _connect(self) -> None:
@@ -184,7 +227,8 @@ class CompareWindow(QWidget):
     def _start(self) -> None:
         before, after = self.before, self.after
         self.shown, self.found = None, None
-        self.differences.set_comparison(None)
+        self.differences.set_rows([])
+        self._steps.clear()
         self.setWindowTitle(f"{before.title} ↔ {after.title} – Graftwerk")
         for title, side, name in zip(self._titles, (before, after), ("Before", "After"), strict=True):
             title.setText(f"{name}: {side.title}")
@@ -196,39 +240,50 @@ class CompareWindow(QWidget):
             return  # closed, or swapped meanwhile
         shown = ready.result()
         self.shown = shown
-        with self.link.apart():
-            self.first.set_graph(self.before.graph, picture=shown.first)
-            self.second.set_graph(self.after.graph, picture=shown.second)
-        # Each picture is a frame's work: the window lives between them.
-        QTimer.singleShot(0, lambda: self.both.set_graph(shown.union.graph, picture=shown.both))
-        self.link.set_pairs(shown.found.pairs)
-        self._take_found(shown.found)
-        work = partial(with_values, shown.found, self.before.graph, self.after.graph, self._goes_on(before))
+        self.link.set_pairs(shown.told.found.pairs)
+        self._in_turn(
+            partial(self._draw, self.first, self.before.graph, shown.first),
+            partial(self._draw, self.second, self.after.graph, shown.second),
+            partial(self._draw, self.both, shown.union.graph, shown.both),
+            partial(self._tell, before, shown.told),
+        )
+        work = partial(make_values, shown, self.before.graph, self.after.graph, self._goes_on(before))
         self.window_.jobs.compute(work, partial(self._take_values, before))
 
-    def _goes_on(self, before: Side):  # type: ignore[no-untyped-def]
+    def _draw(self, canvas: Canvas, graph: Graph, picture: Picture) -> None:
+        with self.link.apart():
+            canvas.set_graph(graph, picture=picture)
+
+    def _in_turn(self, *steps: Callable[[], None]) -> None:
+        """Each is a frame's work: the window lives between them."""
+        self._steps += steps
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _next_step(self) -> None:
+        if self._steps and not self._stopped:
+            self._steps.pop(0)()
+            self._timer.start()
+
+    def _goes_on(self, before: Side) -> Progress:
         return lambda done, total: not self._stopped and before is self.before
 
-    def _take_values(self, before: Side, ready: Future[Comparison]) -> None:
+    def _take_values(self, before: Side, ready: Future[Told]) -> None:
         if not self._stopped and before is self.before:
-            self._take_found(ready.result())
+            self._in_turn(partial(self._tell, before, ready.result()))
 
-    def _take_found(self, found: Comparison) -> None:
-        self.found = found
-        self.differences.set_comparison(found)
-        more = "" if found.weights_compared else " · comparing the values of the weights …"
-        self._state.setText(found.summary() + more)
-        self._colors = _colors(found, self.before.graph, self.after.graph)
-        for side, canvas in enumerate((self.first, self.second)):
-            canvas.set_overlay(_overlay(self._colors[side], found))
-        QTimer.singleShot(0, self._color_union)
-
-    def _color_union(self) -> None:
-        if self.shown is None or self.found is None:
+    def _tell(self, before: Side, told: Told) -> None:
+        if before is not self.before:
             return
-        colors = dict(self._colors[1])
-        colors.update({here: "removed" for here in self.shown.union.gone.values()})
-        self.both.set_overlay(_overlay(colors, self.found))
+        more = "" if told.found.weights_compared else " · comparing the values of the weights …"
+        self._state.setText(told.found.summary() + more)
+
+        def list_them() -> None:
+            self.differences.set_rows(told.rows)
+            self.found = told.found
+
+        canvases = zip((self.first, self.second, self.both), told.overlays, strict=True)
+        self._in_turn(*(partial(canvas.set_overlay, overlay) for canvas, overlay in canvases), list_them)
 
     # Selecting
 
@@ -259,7 +314,11 @@ class CompareWindow(QWidget):
     def _on_selected(self, old: NodeId | None, new: NodeId | None) -> None:
         def is_it(row: Row) -> bool:
             source = row.source
+            if isinstance(source, WeightDifference):
+                return bool(source.readers) and source.readers[0] == ref and source.kind != "renamed"
             return isinstance(source, NodeDifference) and (source.before_id, source.after_id) == (old, new)
+
+        ref = self.after.graph.ref(new) if new is not None else ""
 
         self.differences.choose(is_it, tell=False)
 
@@ -281,7 +340,7 @@ def _at(graph: Graph, tensor: str) -> NodeId | None:
     return made if made is not None else next(iter(graph.consumers(tensor)), None)
 
 
-def _colors(found: Comparison, before: Graph, after: Graph) -> tuple[dict[NodeId, str], dict[NodeId, str]]:
+def _kinds(found: Comparison, before: Graph, after: Graph) -> tuple[dict[NodeId, str], dict[NodeId, str]]:
     """The kind of difference of every node that has one, in each model; a node whose weights differ has changed."""
     first: dict[NodeId, str] = {}
     second: dict[NodeId, str] = {}
@@ -297,7 +356,7 @@ def _colors(found: Comparison, before: Graph, after: Graph) -> tuple[dict[NodeId
 
 
 def _overlay(kinds: Mapping[NodeId, str], found: Comparison) -> Overlay:
-    counts = Counter({kind: count for kind, count in found.counts().items()})
+    counts = Counter(found.counts())
     legend = [LegendLine(DIFFERENCE_COLORS[kind], kind, f"{counts[kind]:,}") for kind in KINDS if counts[kind]]
     values = sum(weight.kind == "changed" for weight in found.weights)
     if values:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -36,6 +36,11 @@ class Row:
     text: str
     changes: tuple[Change, ...]
     source: NodeDifference | WeightDifference | None
+
+    @property
+    def line(self) -> str:
+        """All of it in a line, made when it comes into view: there may be ten thousand."""
+        return self.text or "; ".join(map(str, self.changes)) or self.kind
 
 
 class Differences(QWidget):
@@ -84,10 +89,10 @@ class Differences(QWidget):
         self._theme = theme
         self.show_row(self.current())
 
-    def set_comparison(self, found: Comparison | None) -> None:
-        """Shows all differences; the chosen one stays, where it is still there."""
+    def set_rows(self, rows: list[Row]) -> None:
+        """Shows these differences; the chosen one stays, where it is still there."""
         row = self.current()
-        self.model.set_rows(_rows(found) if found is not None else [])
+        self.model.set_rows(rows)
         if row is not None:
             self.choose(lambda one: (one.what, one.name) == (row.what, row.name), tell=False)
         self.show_row(self.current())
@@ -161,16 +166,27 @@ def _magnitude(change: Change, theme: Theme) -> str:
     return f'<table cellpadding="2">{"".join(rows)}</table>'
 
 
-def _rows(found: Comparison) -> list[Row]:
+def rows_of(found: Comparison) -> list[Row]:
+    """All differences as lines. May run in a thread."""
     rows = [Row(change.kind, "Model", change.what, _text(change), (change,), None) for change in found.model]
+    read = _by_reader(found)
     for node in found.nodes:
-        text = "; ".join(map(str, node.changes)) or node.kind
-        rows.append(Row(node.kind, node.op_type, node.ref, text, node.changes, node))
-    for weight in found.weights:
-        text = "; ".join(map(str, weight.changes))
-        rows.append(Row(weight.kind, "Weight", weight.name, text, weight.changes, weight))
+        changes = (*node.changes, *read.get(node.after, ()))
+        rows.append(Row(node.kind, node.op_type, node.ref, "", changes, node))
+    rows += [Row(weight.kind, "Weight", weight.name, "", weight.changes, weight) for weight in found.weights]
     rows += [Row("changed", "Weight", name, f"not compared: {why}", (), None) for name, why in found.unread.items()]
     return rows
+
+
+def _by_reader(found: Comparison) -> dict[str, list[Change]]:
+    """What differs in the weights that a node reads, by its reference."""
+    read: dict[str, list[Change]] = {}
+    for weight in found.weights:
+        if weight.kind != "renamed":
+            for ref in weight.readers:
+                what = (replace(change, what=f"weight {weight.name}: {change.what}") for change in weight.changes)
+                read.setdefault(ref, []).extend(what)
+    return read
 
 
 def _text(change: Change) -> str:
@@ -212,12 +228,12 @@ class _Model(QAbstractTableModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row = self.shown[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return (row.kind, row.what, row.name, row.text)[index.column()]
+            return (row.kind, row.what, row.name, row.line if index.column() == 3 else "")[index.column()]
         if role == Qt.ItemDataRole.DecorationRole and index.column() == 0:
             if row.kind not in self._marks:
                 self._marks[row.kind] = mark = QPixmap(12, 12)
                 mark.fill(QColor(DIFFERENCE_COLORS[row.kind]))
             return self._marks[row.kind]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return row.text
+            return row.line
         return None
