@@ -273,11 +273,14 @@ def _load_typed(path: Path) -> Graph:
 
 
 def _finish(graph: Graph, parsed: argparse.Namespace, steps: int) -> int:
-    save(graph, parsed.output)
+    moved = save(graph, parsed.output)
+    if moved:
+        why = "an ONNX file can't hold more than 2 GiB"
+        print(f"graftwerk: the weights are in {moved}, for {why}", file=sys.stderr)
     if parsed.json:
         reason = graph.incomplete.text if graph.incomplete else None
         result = {"output": str(parsed.output), "steps": steps, "nodes": len(graph.nodes), "incomplete": reason}
-        print_json(result)
+        print_json({**result, "external": moved} if moved else result)
     elif graph.incomplete:
         print(f"graftwerk: the model can't run as it is: {graph.incomplete.text}", file=sys.stderr)
     return 0

@@ -88,12 +88,13 @@ class FileControl:
             return False
         self.window.recovery.before_save(tab, path)
         try:
-            tab.document.save(path)
+            moved = tab.document.save(path)
         except Fault as fault:
             self.window.show_fault(fault, "The model was not saved")
             return False
         self.window.settings.add_recent(path)
-        self.window.say(f"Saved {path}")
+        by_itself = f"; its weights are in {moved}, for an ONNX file can't hold more than 2 GiB" if moved else ""
+        self.window.say(f"Saved {path}{by_itself}")
         return True
 
     def export_deployable(self) -> None:

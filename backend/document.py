@@ -207,15 +207,17 @@ class Document:
         self._changed()
         return True
 
-    def save(self, path: Path | None = None) -> None:
-        """Saves the shown revision. Raises Fault where it can't be written, and is dirty then as before."""
+    def save(self, path: Path | None = None) -> str:
+        """Saves the shown revision; gives what `files.save` does. Raises Fault where it can't be written, and is dirty
+        then as before."""
         target = path or self.path
         if target is None:
             raise ValueError("a document that was never saved needs a path")
-        save(self.graph, target)
+        moved = save(self.graph, target)
         self.path = target
         self._saved = self.graph.revision
         self._changed()
+        return moved
 
     def _show(self, history: History) -> None:
         self._history = history

@@ -11,6 +11,7 @@ from PySide6.QtTest import QTest
 
 from graftwerk.app.main import main
 from graftwerk.app.window import Window
+from graftwerk.backend.graph import encode, files
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.widgets.panels.new_form import NewModel
@@ -96,3 +97,16 @@ def test_weights_are_listed_and_exported(models: Path, tmp_path: Path, capsys: p
     assert main(["weights", "export", model, "stem.*", "-o", model]) == 3
     assert main(["run", "weights.replace", model, "-o", str(tmp_path / "m.onnx"), "--tensor", "stem.conv.weight",
                  "--file", str(out), "--member", "stem.conv.weight"]) == 0  # fmt: skip
+
+
+def test_a_save_says_that_it_moved_the_weights(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (encode, files):
+        monkeypatch.setattr(module, "MESSAGE_LIMIT", 100_000)
+    arguments = ["run", "node.rename", str(models / "digits.onnx"), "-o", str(tmp_path / "m.onnx")]
+    assert main([*arguments, "--node", "/stem/conv/Conv", "--name", "first", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["external"] == "m.onnx.data"
+    assert "2 GiB" in said.err
+    assert (tmp_path / "m.onnx.data").exists()
