@@ -126,6 +126,39 @@ def test_cropping_is_an_edit_from_the_context_menu(window: Window, open_model: O
     assert len(tab.graph.nodes) == 5
 
 
+def test_another_model_is_merged_from_the_menu(window: Window, open_model: Open, chain: Path) -> None:
+    tab = open_model(chain)
+    window.menus.shown["operation.graph.merge"].trigger()
+    dialog = driving.dialog_of(window, OperationDialog)
+    assert not dialog.apply_button.isEnabled()
+    dialog.form.editors["file"].set_value(files.SCALE)
+    dialog.form.editors["series"].set_value(True)
+    wait_until(dialog.apply_button.isEnabled)
+    QTest.mouseClick(dialog.apply_button, driving.LEFT)
+    assert operators(tab.graph)[-2:] == ["Mul", "Add"]
+    assert [info.name for info in tab.graph.outputs] == ["y_1"]
+    tab.document.undo()
+    assert [info.name for info in tab.graph.outputs] == ["y"]
+
+
+def test_the_form_says_which_ports_have_no_partner(window: Window, open_model: Open, chain: Path) -> None:
+    """Nodes are replaced by a model with more ports: the form lists both sides, and takes a mapping."""
+    tab = open_model(chain)
+    click(tab, named(tab, "Tanh"))
+    with context_menu(tab, point_of(tab, named(tab, "Tanh"))) as menu:
+        entry(menu, "Replace with model").trigger()
+    dialog = driving.dialog_of(window, OperationDialog)
+    dialog.form.editors["file"].set_value(files.PAIR)
+    wait_until(lambda: "left, c of the other model; d of the nodes" in dialog.reason.text())
+    dialog.form.editors["file"].set_value(files.SCALE)
+    dialog.form.editors["inputs"].set_value({"x": "b"})
+    wait_until(dialog.apply_button.isEnabled)
+    QTest.mouseClick(dialog.apply_button, driving.LEFT)
+    (mul,) = [record for record in tab.graph.nodes.values() if record.op_type == "Mul" and "b" in record.input]
+    assert mul.input[0] == "b"
+    assert [info.name for info in tab.graph.outputs] == ["y"]
+
+
 # Commands
 
 
