@@ -69,7 +69,7 @@ def _changed(info: ValueInfoProto, dtype: str, dims: str) -> ValueInfoProto:
     return copy
 
 
-def _find(infos: tuple[ValueInfoProto, ...], name: str, what: str) -> ValueInfoProto:
+def find(infos: tuple[ValueInfoProto, ...], name: str, what: str) -> ValueInfoProto:
     found = next((info for info in infos if info.name == name), None)
     if found is None:
         raise Fault(f"There is no such graph {what}", name, f"It has: {', '.join(info.name for info in infos)}")
@@ -90,7 +90,7 @@ def _why_not(graph: Graph, info: ValueInfoProto, name: str, dtype: str, dims: st
     return None
 
 
-def _suggested(graph: Graph, selection: Selection, infos: tuple[ValueInfoProto, ...]) -> ValueInfoProto | None:
+def suggested(graph: Graph, selection: Selection, infos: tuple[ValueInfoProto, ...]) -> ValueInfoProto | None:
     """The input or output that is selected, or the only one that there is."""
     chosen = [info for info in infos if info.name in selection.tensors]
     if not selection.tensors and len(infos) == 1:
@@ -114,13 +114,13 @@ class SetInput(Operation):
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> SetInput | Reason:
-        info = _suggested(graph, selection, graph.inputs)
+        info = suggested(graph, selection, graph.inputs)
         if info is None:
             return Reason("Select one graph input")
         return cls(TensorName(info.name), info.name, dims=format_dims(TensorType.of(info.type)))
 
     def blocked(self, graph: Graph) -> Reason | None:
-        info = _find(graph.inputs, self.tensor, "input")
+        info = find(graph.inputs, self.tensor, "input")
         weight = graph.initializers.get(self.tensor)
         new = TensorType.of(_changed(info, self.dtype, self.dims).type)
         if weight is not None and not fits(TensorType(weight.dtype, weight.dims), new):
@@ -128,7 +128,7 @@ class SetInput(Operation):
         return _why_not(graph, info, self.name, self.dtype, self.dims)
 
     def apply(self, edit: Edit) -> None:
-        old = _find(edit.base.inputs, self.tensor, "input")
+        old = find(edit.base.inputs, self.tensor, "input")
         new = _changed(old, self.dtype, self.dims)
         if new != old:
             edit.set_inputs(new if info.name == self.tensor else info for info in edit.inputs)
@@ -153,13 +153,13 @@ class SetOutput(Operation):
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> SetOutput | Reason:
-        info = _suggested(graph, selection, graph.outputs)
+        info = suggested(graph, selection, graph.outputs)
         if info is None:
             return Reason("Select one graph output")
         return cls(TensorName(info.name), info.name, dims=format_dims(TensorType.of(info.type)))
 
     def blocked(self, graph: Graph) -> Reason | None:
-        info = _find(graph.outputs, self.tensor, "output")
+        info = find(graph.outputs, self.tensor, "output")
         reason = _why_not(graph, info, self.name, self.dtype, self.dims)
         if reason is not None:
             return reason
@@ -171,62 +171,11 @@ class SetOutput(Operation):
         return None
 
     def apply(self, edit: Edit) -> None:
-        old = _find(edit.base.outputs, self.tensor, "output")
+        old = find(edit.base.outputs, self.tensor, "output")
         new = _changed(old, self.dtype, self.dims)
         edit.set_outputs(new if info.name == self.tensor else info for info in edit.outputs)
         if self.name and self.name != self.tensor:
             edit.rename_tensor(self.tensor, self.name)
-
-
-@operation("interface.mark_output", title="Mark as output", menu="Interface")
-@dataclass(frozen=True)
-class MarkOutput(Operation):
-    """Make a tensor a graph output as well, after those that there are. Its type must be known."""
-
-    tensor: TensorName
-
-    def blocked(self, graph: Graph) -> Reason | None:
-        if not graph.defines(self.tensor):
-            raise Fault("There is no such tensor", self.tensor)
-        if graph.is_output(self.tensor):
-            return Reason("The tensor is a graph output already")
-        known = graph.type_of(self.tensor)
-        if known is None or not known.dtype or known.shape is None:
-            return Reason("The type of the tensor is not known", "Shape inference has not found it")
-        return None
-
-    def apply(self, edit: Edit) -> None:
-        info = edit.value_infos.pop(self.tensor, None)
-        known = edit.base.type_of(self.tensor)
-        if known is not None and (info is None or TensorType.of(info.type) != known):
-            info = known.value_info(self.tensor)
-        if info is not None:
-            edit.set_outputs([*edit.outputs, info])
-
-
-@operation("interface.unmark_output", title="Unmark output", menu="Interface")
-@dataclass(frozen=True)
-class UnmarkOutput(Operation):
-    """Make a tensor no graph output any more. What only it needed stays until *Remove unused*."""
-
-    tensor: TensorName = param(label="Graph output")
-
-    @classmethod
-    def suggest(cls, graph: Graph, selection: Selection) -> UnmarkOutput | Reason:
-        info = _suggested(graph, selection, graph.outputs)
-        return cls(TensorName(info.name)) if info is not None else Reason("Select one graph output")
-
-    def blocked(self, graph: Graph) -> Reason | None:
-        _find(graph.outputs, self.tensor, "output")
-        if len(graph.outputs) == 1:
-            return Reason("It is the only graph output", "Mark another tensor as an output first")
-        return None
-
-    def apply(self, edit: Edit) -> None:
-        gone = _find(edit.base.outputs, self.tensor, "output")
-        edit.set_outputs(info for info in edit.outputs if info is not gone)
-        if self.tensor not in edit.value_infos and gone.type.WhichOneof("value"):
-            edit.declare(gone)  # what the file said of it stays said
 
 
 @operation("interface.remove_input", title="Remove graph input", menu="Interface", preserves=True)
@@ -238,11 +187,11 @@ class RemoveInput(Operation):
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> RemoveInput | Reason:
-        info = _suggested(graph, selection, graph.inputs)
+        info = suggested(graph, selection, graph.inputs)
         return cls(TensorName(info.name)) if info is not None else Reason("Select one graph input")
 
     def blocked(self, graph: Graph) -> Reason | None:
-        _find(graph.inputs, self.tensor, "input")
+        find(graph.inputs, self.tensor, "input")
         if self.tensor in graph.initializers:
             return None
         users = graph.consumers(self.tensor)

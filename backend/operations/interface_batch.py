@@ -15,8 +15,10 @@ from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, TensorName
 from graftwerk.backend.graph.reinfer import Verdict, named, reinfer, sizes
 from graftwerk.backend.graph.types import Dim, TensorType
+from graftwerk.backend.operations.batch_concat import expand_constants
 from graftwerk.backend.operations.batch_reshape import batch_axis, open_shape
-from graftwerk.backend.operations.interface_shapes import NAME, dims_of, fed, infer_into, substitute, with_dims
+from graftwerk.backend.operations.interface_dimensions import NAME, substitute
+from graftwerk.backend.operations.interface_shapes import dims_of, fed, infer_into, with_dims
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 
 #: Sizes that the batch is tried with: primes, which no other dimension is likely to be a multiple of.
@@ -140,7 +142,7 @@ def _fix_reshapes(
                 if isinstance(done, str):
                     stuck[trial_graph.ref(node)] = done
             elif record.op_type == "Concat" and batch == 1 and trial_graph.ref(node) in after.refused:
-                fixed |= _expand_constants(edit, node, next(iter(inputs)), trial_graph, after, trial)
+                fixed |= expand_constants(edit, node, next(iter(inputs)), trial_graph, after, trial)
         if not fixed:
             break
     known = before.refused
@@ -175,36 +177,6 @@ def _fix(
     if old_name in edit.initializers and not edit.consumers(old_name) and not edit.is_output(old_name):
         edit.remove_initializer(old_name)
     return True
-
-
-def _expand_constants(edit: Edit, node: NodeId, source: str, graph: Graph, after: Verdict, trial: int) -> bool:
-    """Repeats what a Concat joins to the batch, such as a class token, for every element of it: an Expand to the first
-    size of the input `source`. Only for a batch of 1, where nothing says which element is which."""
-    record = edit.nodes[node]
-    shapes = [sizes(after.type_of(graph, name)) for name in record.input]
-    if not any(shape and shape[0] == trial for shape in shapes):
-        return False
-    inputs = list(record.input)
-    for at, (name, shape) in enumerate(zip(record.input, shapes, strict=True)):
-        if shape and shape[0] == 1 and len(shape) > 1:
-            inputs[at] = _repeated(edit, name, shape, source)
-    if inputs == list(record.input):
-        return False
-    edit.replace_node(node, inputs=inputs)
-    return True
-
-
-def _repeated(edit: Edit, name: str, shape: tuple[int, ...], source: str) -> str:
-    """A tensor whose first dimension is 1, repeated as often as the first dimension of another says."""
-    whole, first, dims, made = (edit.fresh_tensor(f"{name}_{part}") for part in ("shape", "batch", "dims", "repeated"))
-    index = edit.set_initializer(np.array([0], np.int64), edit.fresh_tensor(f"{name}_first"))
-    rest = edit.set_initializer(np.array(shape[1:], np.int64), edit.fresh_tensor(f"{name}_rest"))
-    for op_type, inputs, output, attributes in (
-        ("Shape", [source], whole, {}), ("Gather", [whole, index], first, {"axis": 0}),
-        ("Concat", [first, rest], dims, {"axis": 0}), ("Expand", [name, dims], made, {}),
-    ):  # fmt: skip
-        edit.add_node(op_type, inputs, [output], name=edit.fresh_node(f"{name}/{op_type}"), attributes=attributes)
-    return made
 
 
 def _all_zero(record: NodeProto) -> bool:

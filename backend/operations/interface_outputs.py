@@ -1,4 +1,4 @@
-"""Many graph outputs at once: marked to see what a model computes on the way, and unmarked again."""
+"""Graph outputs, one or many at once: marked to see what a model computes on the way, and unmarked again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,59 @@ from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
 from graftwerk.backend.graph.types import TensorType
+from graftwerk.backend.operations.interface import find, suggested
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
+
+
+@operation("interface.mark_output", title="Mark as output", menu="Interface")
+@dataclass(frozen=True)
+class MarkOutput(Operation):
+    """Make a tensor a graph output as well, after those that there are. Its type must be known."""
+
+    tensor: TensorName
+
+    def blocked(self, graph: Graph) -> Reason | None:
+        if not graph.defines(self.tensor):
+            raise Fault("There is no such tensor", self.tensor)
+        if graph.is_output(self.tensor):
+            return Reason("The tensor is a graph output already")
+        known = graph.type_of(self.tensor)
+        if known is None or not known.dtype or known.shape is None:
+            return Reason("The type of the tensor is not known", "Shape inference has not found it")
+        return None
+
+    def apply(self, edit: Edit) -> None:
+        info = edit.value_infos.pop(self.tensor, None)
+        known = edit.base.type_of(self.tensor)
+        if known is not None and (info is None or TensorType.of(info.type) != known):
+            info = known.value_info(self.tensor)
+        if info is not None:
+            edit.set_outputs([*edit.outputs, info])
+
+
+@operation("interface.unmark_output", title="Unmark output", menu="Interface")
+@dataclass(frozen=True)
+class UnmarkOutput(Operation):
+    """Make a tensor no graph output any more. What only it needed stays until *Remove unused*."""
+
+    tensor: TensorName = param(label="Graph output")
+
+    @classmethod
+    def suggest(cls, graph: Graph, selection: Selection) -> UnmarkOutput | Reason:
+        info = suggested(graph, selection, graph.outputs)
+        return cls(TensorName(info.name)) if info is not None else Reason("Select one graph output")
+
+    def blocked(self, graph: Graph) -> Reason | None:
+        find(graph.outputs, self.tensor, "output")
+        if len(graph.outputs) == 1:
+            return Reason("It is the only graph output", "Mark another tensor as an output first")
+        return None
+
+    def apply(self, edit: Edit) -> None:
+        gone = find(edit.base.outputs, self.tensor, "output")
+        edit.set_outputs(info for info in edit.outputs if info is not gone)
+        if self.tensor not in edit.value_infos and gone.type.WhichOneof("value"):
+            edit.declare(gone)  # what the file said of it stays said
 
 
 @operation("interface.mark_outputs", title="Mark outputs", menu="Interface")
