@@ -72,10 +72,13 @@ def _same_place(before: Initializer, after: Initializer) -> bool:
 def _stored(before: Span, after: Span, size: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Pieces of both, mapped one after the other: what was looked at needs no memory any more."""
     for start in range(0, min(before.length, after.length), size):
-        yield tuple(
-            Span(span.source, span.offset + start, min(size, span.length - start), span.location).read()
-            for span in (before, after)
-        )  # type: ignore[misc]
+        yield _piece(before, start, size), _piece(after, start, size)
+
+
+def _piece(span: Span, start: int, size: int) -> NDArray[np.uint8]:
+    if type(span) is not Span:  # its bytes are made when they are read
+        return span.read()[start : start + size]
+    return Span(span.source, span.offset + start, min(size, span.length - start), span.location).read()
 
 
 class _Sum:

@@ -57,7 +57,8 @@ def retyped(weight: Initializer, dtype: int, name: str = "") -> Initializer:
     length = weight.size * BITS[dtype] // 8
     # Not beside the old values in their file: that one is copied as it is where something else still lies in it.
     file = weight.file or (f"{weight.span.location}.{numpy_type(dtype).name}" if weight.span.location else "")
-    return Initializer(proto, Converted(weight.span.source, 0, length, "", weight, dtype), file)
+    # The offset tells it from other weights of the file.
+    return Initializer(proto, Converted(weight.span.source, weight.span.offset, length, "", weight, dtype), file)
 
 
 def vanishes(weight: Initializer, dtype: int) -> bool:
