@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.decode import decode
@@ -96,7 +96,8 @@ def view(graph: Graph, place: Place, also: Iterable[str] = ()) -> Graph:
     does read."""
     if place.function is not None:
         return _typed(_function_view(graph, place.function), graph, place.function)
-    return _typed(_body_view(graph, body_at(graph, place), also), graph)
+    assert place.node is not None
+    return _typed(_body_view(graph, graph.nodes[place.node], body_at(graph, place), also), graph)
 
 
 def body_at(graph: Graph, place: Place) -> GraphProto:
@@ -104,7 +105,7 @@ def body_at(graph: Graph, place: Place) -> GraphProto:
     return next(body for label, body in bodies(graph.nodes[place.node]) if label == place.label)
 
 
-def _body_view(graph: Graph, body: GraphProto, also: Iterable[str]) -> Graph:
+def _body_view(graph: Graph, record: NodeProto, body: GraphProto, also: Iterable[str]) -> Graph:
     model = ModelProto()
     model.CopyFrom(graph.model)
     model.graph.CopyFrom(body)
@@ -114,7 +115,26 @@ def _body_view(graph: Graph, body: GraphProto, also: Iterable[str]) -> Graph:
         known = graph.type_of(name)
         model.graph.input.append(known.value_info(name) if known is not None else ValueInfoProto(name=name))
     around = graph.reserved.union(graph.producers, graph.initializers, (info.name for info in graph.inputs))
-    return replace(_decoded(graph, model), reserved=frozenset(around.difference(captured)))
+    inner = replace(_decoded(graph, model), reserved=frozenset(around.difference(captured)))
+    return inner.with_types(_passed_types(graph, record, body))
+
+
+def _passed_types(graph: Graph, record: NodeProto, body: GraphProto) -> dict[str, TensorType]:
+    """The types of a body's own inputs that are declared without one, by what Loop or Scan passes to them."""
+    known = [graph.type_of(name) for name in record.input]
+    if record.op_type == "Loop":
+        # What is carried may have another shape in each turn.
+        passed = [TensorType(TensorProto.INT64, ()), TensorType(TensorProto.BOOL, ())]
+        passed += [TensorType(kind.dtype, None, kind.kind) if kind else TensorType() for kind in known[2:]]
+    elif record.op_type == "Scan" and len(known) == len(body.input):  # the first version had another input before
+        scanned = next((entry.i for entry in record.attribute if entry.name == "num_scan_inputs"), 0)
+        states = known[: len(known) - scanned]
+        passed = [kind or TensorType() for kind in states]
+        passed += [TensorType(kind.dtype, None, kind.kind) if kind else TensorType() for kind in known[len(states) :]]
+    else:
+        passed = []
+    pairs = zip(body.input, passed, strict=False)
+    return {info.name: kind for info, kind in pairs if kind.dtype and not TensorType.of(info.type).dtype}
 
 
 def _function_view(graph: Graph, function: FunctionProto, seen: frozenset[Key] = frozenset()) -> Graph:
@@ -148,12 +168,13 @@ def _typed(
 ) -> Graph:
     from graftwerk.backend.graph.shapes import typed  # not needed to open a model
 
-    readable = inner
+    inputs = (known.value_info(info.name) if (known := inner.types.get(info.name)) else info for info in inner.inputs)
+    readable = replace(inner, inputs=tuple(inputs)) if inner.types else inner
     if function is not None and (function.attribute or function.attribute_proto):
         call = next((record for record, _ in _calls(graph, function_key(function), seen)), NodeProto())
         values = arguments(function, call)
-        readable = replace(inner, nodes={node: bound(record, values) for node, record in inner.nodes.items()})
-    return inner.with_types(typed(readable, symbolic=False).types)
+        readable = replace(readable, nodes={node: bound(record, values) for node, record in inner.nodes.items()})
+    return inner.with_types({**inner.types, **typed(readable, symbolic=False).types})
 
 
 def _called(graph: Graph, record: NodeProto) -> FunctionProto | None:
@@ -197,4 +218,4 @@ def _calls_in(graph: Graph, key: Key) -> Iterator[tuple[NodeProto, Graph]]:
     for node in graph.holders:
         for _, body in bodies(graph.nodes[node]):
             if calls(body.node, key):
-                yield from _calls_in(_typed(_body_view(graph, body, ()), graph), key)
+                yield from _calls_in(_typed(_body_view(graph, graph.nodes[node], body, ()), graph), key)

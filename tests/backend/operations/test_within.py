@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.decode import decode
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.functions import function_key
@@ -189,6 +190,23 @@ def test_types_inside_are_known() -> None:
     assert inside(graph, ("function::local::Leaky",)).type_of("u") == square
     assert inside(graph, TWICE).type_of("w") == square  # it is called by another function alone
     assert inside(graph, ("function::local::Choose", "w", "then_branch")).type_of("m") == square
+
+
+def test_types_that_a_loop_and_a_scan_pass_to_their_bodies() -> None:
+    """Exporters leave them out in the bodies; what the edit puts back leaves them out as well."""
+    text = """g (float[3,2] x, float[2] s) => (float[2] y, float[2] z) <int64 n = {3}, bool k = {1}> {
+            y = Loop (n, k, s) <body = b (i, go, state) => (again, next) {
+                again = Identity(go) next = Neg(state) }>
+            z, all = Scan <num_scan_inputs = 1, body = c (held, row) => (sum, out) {
+                sum = Add(held, row) out = Relu(row) }> (s, x)
+        }"""
+    graph = models.typed(decode(models.parsed(text).SerializeToString(), None, None))
+    loop, scan = inside(graph, ("Loop_0", "body")), inside(graph, ("Scan_1", "body"))
+    assert (str(loop.type_of("i")), str(loop.type_of("again"))) == ("scalar INT64", "scalar BOOL")
+    assert (str(loop.type_of("next")), str(scan.type_of("held"))) == ("FP32", "2 FP32")
+    assert str(scan.type_of("out")) == "FP32"
+    edited = apply(within(("Loop_0", "body"), "node.insert", tensor="state", op_type="Abs"), graph)
+    assert not any(info.type.WhichOneof("value") for info in body(edited, "Loop_0", "body").input)
 
 
 def test_types_of_a_function_are_what_its_calls_agree_on() -> None:
