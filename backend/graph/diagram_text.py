@@ -63,9 +63,10 @@ def shape_text(dims: tuple[int, ...]) -> str:
 def value_text(weight: Initializer) -> str:
     """A small constant's value (`-1`, `[0, 2, 1]`, `0.125`), a larger one's shape.
 
-    External data is not read to draw a graph: it is shown by its shape.
+    External data is not read to draw a graph: it is shown by its shape, as what was stripped is.
     """
-    if weight.size > WRITTEN_OUT or weight.external or weight.dtype in (0, TensorProto.STRING):
+    unread = weight.external or weight.stripped is not None or weight.dtype in (0, TensorProto.STRING)
+    if weight.size > WRITTEN_OUT or unread:
         return shape_text(weight.dims)
     return _values(weight.array())
 

@@ -46,6 +46,7 @@ def apply_job(graph: Graph, operation: Operation, folder: Path) -> ApplyOperatio
     model = stage(graph, folder)
     types = folder / "types.json"
     types.write_bytes(msgspec.json.encode(dict(graph.types)))
+    operation = operation.for_job(graph)
     return ApplyOperation(str(model), str(types), operation.info.id, parameters(operation))
 
 

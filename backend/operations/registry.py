@@ -66,6 +66,10 @@ class Operation:
         """Does it. Raises Fault where that turns out to be impossible."""
         raise NotImplementedError
 
+    def for_job(self, graph: Graph) -> Operation:
+        """The operation as it is given to a job, where the model lies in a file of another name and place."""
+        return self
+
     def summary(self) -> str:
         """One line for the history and the recipe panel."""
         shown = [_shown(getattr(self, p.name)) for p in self.info.parameters if p.kind in ("tensor", "node", "nodes")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnx import TensorProto
@@ -61,6 +61,9 @@ class Strip(Operation):
         reason = stripped_reason(edit.initializers.values())
         assert reason is not None
         edit.mark_incomplete(reason)
+
+    def for_job(self, graph: Graph) -> Strip:
+        return replace(self, source=self.source or _own_file(graph))
 
     def summary(self) -> str:
         return f"Strip {len(self.tensors) or 'all'} weights"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit, QMenu, QWidget
 
 from graftwerk.app.tab import Tab
 from graftwerk.app.window import Window
-from graftwerk.backend.operations.registry import Selection
+from graftwerk.backend.operations.registry import Selection, make
 from graftwerk.widgets.panels.form import OperationDialog
+from graftwerk.widgets.panels.inspector import Inspector
 from graftwerk.widgets.panels.weight_view import WeightView
 from graftwerk.widgets.theme import DARK, LIGHT
 from tests.app.driving import LEFT, NONE, answering, choose, dialog_of, messages, pick, text_of, wait_until
@@ -193,9 +194,31 @@ def test_another_type_says_what_it_loses(window: Window, digits: Tab) -> None:
 def test_a_weight_that_goes_is_said_to_be_gone(window: Window, digits: Tab) -> None:
     view = opened(window)
     window.menus.trigger(next(a for a in window.menus.all() if a.id == "select.all"))
-    from graftwerk.backend.operations.registry import make
-
     window.edits.apply(make("tensor.rename", {"tensor": STEM, "name": "w"}))
     wait_until(lambda: view.weight is None, "for the viewer to follow")
     assert "no weight of this name" in view.message.text()
     assert not view.apply_button.isEnabled()
+
+
+def test_weights_are_stripped_and_put_back_in_jobs(window: Window, digits: Tab, models: Path) -> None:
+    before = digits.graph.initializers
+    window.edits.apply(make("weights.strip", {"smallest": 1}))
+    wait_until(lambda: digits.graph.incomplete is not None, "for the job")
+    assert all(weight.stripped == "digits.onnx" for weight in digits.graph.initializers.values())
+    digits.select(Selection((), (STEM,)))
+    inspector = window.docks.inspector
+    wait_until(lambda: any("was in digits.onnx" in str(index.data()) for index in rows_of(inspector)), "for the rows")
+    view = window.weights.view(STEM)
+    assert "stripped" in view.message.text()
+    assert not view.export_button.isEnabled()
+    window.edits.apply(make("weights.put_back", {"file": str(models / "digits.onnx")}))
+    wait_until(lambda: digits.graph.incomplete is None, "for the job")
+    for name, weight in before.items():
+        np.testing.assert_array_equal(digits.graph.initializers[name].array(), weight.array())
+    wait_until(lambda: view.histogram.statistics is not None, "for the viewer to follow")
+    assert view.export_button.isEnabled()
+
+
+def rows_of(inspector: Inspector) -> list[QModelIndex]:
+    model = inspector.rows.model()
+    return [model.index(row, 0) for row in range(model.rowCount())]

@@ -71,6 +71,11 @@ def _stored(stored: Initializer) -> Iterator[Row]:
     whole = f"{count_text(stored.nbytes, 'byte')}, {count_text(stored.size, 'element')}"
     yield Row("size", size_text(stored.nbytes), whole)
     span = stored.span
+    if stored.file:
+        yield Row("goes to", stored.file, "A save writes its values to this file of external data")
+    if stored.stripped is not None:
+        yield Row("where", f"stripped; was in {stored.stripped or 'another file'}", tone="warning")
+        return
     if span is None:
         yield Row("where", "in memory, changed since it was opened or stored in fields")
         return

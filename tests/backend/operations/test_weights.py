@@ -13,6 +13,7 @@ import pytest
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.engines.onnxruntime import run_model
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.diagram_text import value_text
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load, save
 from graftwerk.backend.graph.graph import Graph
@@ -293,3 +294,8 @@ def test_selections_of_nodes_mean_their_weights() -> None:
     conv = graph.find("/stem/conv/Conv")
     suggested = operations()["weights.scale"].cls.suggest(graph, Selection((conv,)))
     assert getattr(suggested, "tensors", None) == ("stem.conv.weight", "stem.conv.bias")
+
+
+def test_a_stripped_scalar_can_be_drawn() -> None:
+    graph = do(models.loop(), "weights.strip", tensors=["n"], smallest=1)
+    assert value_text(graph.initializers["n"]) == "scalar"
