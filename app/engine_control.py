@@ -58,6 +58,11 @@ class EngineControl:
         known = self.library.get("targets", list(targets))
         return self._builds.get(tab, BuildSettings(tuple(name for name in targets if name in known) or ("sm89",)))
 
+    def set_settings(self, tab: Tab, settings: BuildSettings) -> None:
+        """What the next builds of a model are asked."""
+        self._builds[tab] = settings
+        tab.preview.settings_changed()
+
     def set_targets(self, targets: tuple[str, ...]) -> None:
         """Chooses targets for the shown model, and for those opened later."""
         tab = self.window.need_tab()
