@@ -142,7 +142,10 @@ class Tab(QWidget):
             self.canvas.reveal(selection.nodes[0] if selection.nodes else selection.tensors[0])
 
     def select_refs(self, refs: tuple[str, ...], reveal: bool = True) -> None:
-        """Selects nodes by their references; those that are gone by now are left out."""
+        """Selects nodes by their references; those that are gone by now are left out. Where none is in the body that
+        is open, but in the model, goes back to the model."""
+        if self._path and not _any_of(self.graph, refs) and _any_of(self.document.graph, refs):
+            self.go_up(0)
         graph = self.graph
         found = []
         for ref in refs:
@@ -185,9 +188,11 @@ class Tab(QWidget):
         self.changed.emit()
 
     def set_refusal(self, problem: Problem, backend: str) -> None:
-        """Takes what a backend refused, until it has taken the model, and selects the node that it names."""
+        """Takes what a backend refused, until it has taken the model, and selects the node that it names, unless a body
+        is open: a preview that runs by itself is not to lead away from it."""
         self.refusals[backend] = problem
-        self.select_refs((problem.where,))
+        if not self._path:
+            self.select_refs((problem.where,))
         self.changed.emit()
 
     # Nested graphs
@@ -320,3 +325,7 @@ class Tab(QWidget):
     def expand_all(self) -> None:
         self.canvas.set_collapsed(frozenset())
 
+
+def _any_of(graph: Graph, refs: tuple[str, ...]) -> bool:
+    """Whether a graph has a node or a tensor of these names."""
+    return any(ref in graph.names or graph.defines(ref.removeprefix("output:")) for ref in refs)

@@ -245,6 +245,16 @@ def test_a_slow_operation_inside_runs_as_a_job(window: Window, open_model: Open,
     assert tab.nesting == 1
 
 
+def test_what_a_panel_names_is_shown_in_the_model(open_model: Open, model: Path) -> None:
+    tab = open_model(model)
+    open_branch(tab, "then_branch")
+    tab.select_refs(("then_node",))
+    assert tab.nesting == 1
+    tab.select_refs(("choice",))
+    assert tab.nesting == 0
+    assert [tab.graph.nodes[node].op_type for node in tab.selection.nodes] == ["If"]
+
+
 def test_undo_shows_the_model_again(window: Window, open_model: Open, model: Path) -> None:
     tab = open_model(model)
     tab.document.apply(RenameNode(NodeRef("choice"), "decision"))
