@@ -40,7 +40,8 @@ class RecoveryDialog(QDialog):
         self.list.setUniformRowHeights(True)
         for path, entry in sorted(entries.items(), key=lambda item: -item[1].time):
             self._add(path, entry)
-        for column in range(3):
+        self.list.setColumnWidth(0, 220)
+        for column in (1, 2):
             self.list.header().setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         self.buttons = QDialogButtonBox()
         restore = self.buttons.addButton("Restore", QDialogButtonBox.ButtonRole.AcceptRole)

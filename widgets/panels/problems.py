@@ -241,8 +241,9 @@ class _Entry(QStyledItemDelegate):
 
 
 def _title(problem: Problem) -> str:
-    """What the button of a problem says: the operation's title."""
-    return str(problem.fix.info.title)
+    """What the button of a problem says: the operation's title, with the operator where it inserts one."""
+    operator = getattr(problem.fix, "op_type", "")
+    return f"Insert {operator}" if operator else str(problem.fix.info.title)
 
 
 def _wrap(font: QFont) -> Qt.TextFlag:
