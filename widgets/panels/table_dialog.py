@@ -47,7 +47,7 @@ class TableDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(title)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(860, 520)
+        self.resize(1040, 560)
         self._rows = list(rows)
         column = QVBoxLayout(self)
         said = QLabel(text, self)
@@ -84,6 +84,7 @@ class TableDialog(QDialog):
         header = table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)  # as given, until a header is clicked
         table.setSortingEnabled(True)
         table.itemSelectionChanged.connect(lambda: self.selected.emit(self._chosen()))
         return table
