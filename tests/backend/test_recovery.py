@@ -20,7 +20,7 @@ RENAME = make("node.rename", {"node": "/stem/conv/Conv", "name": "first"})
 
 
 def content(graph: Graph) -> bytes:
-    return to_model(graph).SerializeToString(deterministic=True)
+    return bytes(to_model(graph).SerializeToString(deterministic=True))
 
 
 @pytest.fixture
