@@ -61,10 +61,10 @@ def adopt(edit: Edit, model: ModelProto, region: Iterable[NodeId]) -> None:
         edit.remove_node(node)
     for tensor in model.graph.initializer:
         known = edit.initializers.get(tensor.name)
-        if known is None or not _same_values(known, tensor):
+        if known is None or not same_values(known, tensor):
             edit.set_initializer(Initializer(_own(tensor)))
     for node, record in found.items():
-        if not _same_node(edit.nodes[node], record):
+        if not same_node(edit.nodes[node], record):
             edit.replace_node(
                 node, op_type=record.op_type, domain=record.domain, inputs=list(record.input),
                 outputs=list(record.output), attributes=list(record.attribute),
@@ -91,7 +91,8 @@ def _without_values(weight: Initializer) -> TensorProto:
     return proto
 
 
-def _same_node(one: NodeProto, other: NodeProto) -> bool:
+def same_node(one: NodeProto, other: NodeProto) -> bool:
+    """Whether two nodes do the same: operator, inputs, outputs and attributes, whatever they are called."""
     return (
         (one.op_type, one.domain, list(one.input), list(one.output))
         == (other.op_type, other.domain, list(other.input), list(other.output))
@@ -103,7 +104,8 @@ def _by_name(record: NodeProto) -> Mapping[str, bytes]:
     return {attribute.name: attribute.SerializeToString(deterministic=True) for attribute in record.attribute}
 
 
-def _same_values(weight: Initializer, tensor: TensorProto) -> bool:
+def same_values(weight: Initializer, tensor: TensorProto) -> bool:
+    """Whether a tensor has a weight's datatype, shape and bytes; one whose bytes were not loaded has them."""
     if (weight.dtype, weight.dims) != (tensor.data_type, tuple(tensor.dims)):
         return False
     if tensor.data_location == TensorProto.EXTERNAL:
