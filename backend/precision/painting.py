@@ -37,9 +37,12 @@ def why_not_painted(graph: Graph, node: NodeId, precision: str) -> Reason | None
             return Reason(f"{record.op_type} has no {precision} form: {', '.join(COMPUTE)} have")
         for tensor in _factors(graph, node):
             pair = _pair(graph, tensor)
-            reason = None if pair is not None else why_not(graph, tensor, QUANTIZED[precision])
-            if pair is not None and pair.quantize is None and differs(graph, pair, QUANTIZED[precision], ()):
+            if pair is None or pair.quantize is not None:
+                reason = why_not(graph, pair.source if pair is not None else tensor, QUANTIZED[precision])
+            elif differs(graph, pair, QUANTIZED[precision], ()):
                 reason = Reason(f"{pair.source} is stored quantized to another datatype")
+            else:
+                reason = None
             if reason is not None:
                 return reason
         return None
