@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from onnx import NodeProto, ValueInfoProto
@@ -31,7 +31,7 @@ def around(graph: Graph, nodes: Collection[NodeId]) -> Crop:
     """
     if not nodes:
         raise Fault("No node is given", "", "Select the nodes that the new model is to have")
-    given, live = set(nodes), fed(graph)
+    given, live = set(nodes), _Live(graph)
     chosen = given | _constant(graph, given, live)
     kept = _in_order(graph, chosen)
     made = {output for node in kept for output in graph.nodes[node].output if output}
@@ -43,7 +43,7 @@ def around(graph: Graph, nodes: Collection[NodeId]) -> Crop:
         and (graph.is_output(output) or not graph.consumers(output) or not chosen.issuperset(graph.consumers(output)))
     ]  # fmt: skip
     # A constant that others read too is no output, unless there is nothing else.
-    outputs = [name for node, name in ends if node in live or graph.is_output(name)] or [name for _, name in ends]
+    outputs = [name for node, name in ends if live.has(node) or graph.is_output(name)] or [name for _, name in ends]
     return Crop(kept, tuple(inputs), tuple(outputs))
 
 
@@ -166,17 +166,56 @@ def _ordered(graph: Graph) -> Iterable[tuple[NodeId, NodeProto]]:
     return [(node, graph.nodes[node]) for node in topological(graph.nodes, index, list(graph.nodes))]
 
 
-def _constant(graph: Graph, nodes: Collection[NodeId], live: Collection[NodeId]) -> set[NodeId]:
+def _constant(graph: Graph, nodes: Collection[NodeId], live: _Live) -> set[NodeId]:
     """The nodes outside that compute constants for some nodes."""
     found: set[NodeId] = set()
     waiting = list(nodes)
     while waiting:
         for tensor in reads(graph.nodes[waiting.pop()]):
             made = graph.producer(tensor)
-            if made is not None and made not in live and made not in found and made not in nodes:
+            if made is not None and made not in found and made not in nodes and not live.has(made):
                 found.add(made)
                 waiting.append(made)
     return found
+
+
+class _Live:
+    """As `fed`, asked node by node: it goes up only as far as it takes to meet an input, and remembers."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._known: dict[NodeId, bool] = {}
+
+    def has(self, node: NodeId) -> bool:
+        path = [(node, self._above(node))]
+        while path and node not in self._known:
+            at, above = path[-1]
+            made = next(above, None)
+            if made is None:  # all that it reads is constant
+                self._known[at] = False
+                path.pop()
+            elif made in self._known and not self._known[made]:
+                continue
+            elif made == _INPUT or made in self._known:
+                self._known.update((passed, True) for passed, _ in path)
+            else:
+                path.append((made, self._above(made)))
+        return self._known[node]
+
+    def _above(self, node: NodeId) -> Iterator[NodeId]:
+        """The nodes that make what a node reads, `_INPUT` for an input of the graph."""
+        record = self._graph.nodes[node]
+        if record.op_type in _RANDOM:
+            yield _INPUT
+        for tensor in reads(record):
+            made = self._graph.producer(tensor)
+            if made is not None:
+                yield made
+            elif self._graph.is_input(tensor):
+                yield _INPUT
+
+
+_INPUT = -1
 
 
 def port(graph: Graph, tensor: str) -> ValueInfoProto:
