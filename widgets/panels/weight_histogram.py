@@ -115,8 +115,10 @@ class WeightHistogram(QWidget):
         top = float(heights.max()) or 1.0
         item.getViewBox().setRange(xRange=(found.low, found.high), yRange=(0, top * 1.05), padding=0.02)
         axis = item.getAxis("left")
-        powers = [(float(power), f"1e{power}") for power in range(int(top) + 1)]
-        axis.setTicks([powers] if logarithmic else None)
+        if logarithmic:
+            axis.setTicks([[(float(power), f"1e{power}") for power in range(int(top) + 1)]])
+        else:
+            axis.setTicks(None)
 
 
 def read_text(found: Statistics) -> str:

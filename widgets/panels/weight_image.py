@@ -19,8 +19,8 @@ from graftwerk.widgets.panels.background import Background
 from graftwerk.widgets.panels.plot import pg
 from graftwerk.widgets.theme import LIGHT, Theme
 
-#: The most rows and columns of values that are read for one picture.
-MOST = 768
+#: The most rows and columns of values that are read for one picture; fewer where each of them costs a page of the file.
+MOST, MOST_OF_LARGE, LARGE = 768, 256, 1 << 24
 _PAUSE = 60
 
 
@@ -90,7 +90,9 @@ class WeightImage(QWidget):
         if plane is None or not plane.rows or not plane.columns:
             return
         (left, right), (top, bottom) = self.view.viewRange()
-        rows, columns = _window(top, bottom, plane.rows), _window(left, right, plane.columns)
+        visible = (min(bottom, plane.rows) - max(top, 0)) * (min(right, plane.columns) - max(left, 0))
+        most = MOST_OF_LARGE if visible > LARGE else MOST
+        rows, columns = _window(top, bottom, plane.rows, most), _window(left, right, plane.columns, most)
         if (rows, columns) == self._window and self.values is not None:
             return
         self._window = (rows, columns)
@@ -129,12 +131,12 @@ class WeightImage(QWidget):
                 self.readout.setText(f"[{', '.join(map(str, index))}]  {self.values[down, across]:.6g}")
 
 
-def _window(low: float, high: float, size: int) -> range:
-    """The places to read for a visible stretch, at most `MOST` of them."""
+def _window(low: float, high: float, size: int, most: int) -> range:
+    """The places to read for a visible stretch, at most so many of them."""
     start, stop = max(0, int(low)), min(size, int(np.ceil(high)))
     if stop <= start:
         start, stop = 0, size
-    step = max(1, -(-(stop - start) // MOST))
+    step = max(1, -(-(stop - start) // most))
     return range(start - start % step, stop, step)
 
 
