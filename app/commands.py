@@ -14,11 +14,13 @@ from typing import Any
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.app.output import print_json, print_line
+from graftwerk.app.run_effect import add_options, as_json, tell, verified
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import load, save
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.types import TensorType
+from graftwerk.backend.operations.effect import effect
 from graftwerk.backend.operations.recipe import Recipe, replay
 from graftwerk.backend.operations.registry import Operation, OperationInfo, Parameter, apply, info, make, operations
 from graftwerk.backend.output_paths import check_outputs
@@ -59,9 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("apply", help="replay a recipe on a model")
     one.add_argument("recipe", type=Path)
     one.add_argument("model", type=Path)
-    one.add_argument("-o", "--output", type=Path, required=True)
+    one.add_argument("-o", "--output", type=Path)
     text = "another value for one of the recipe's parameters; may be repeated"
     one.add_argument("--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help=text)
+    add_options(one)
     one.add_argument("--json", action="store_true")
     one.set_defaults(function=_apply)
 
@@ -173,20 +176,24 @@ def _run(operation: str, arguments: Sequence[str]) -> int:
         prog=f"graftwerk run {operation}", description=found.doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--json", action="store_true", help="print what changed as JSON")
+    add_options(parser)
     group = parser.add_argument_group("parameters")
     for parameter in found.parameters:
         _add_option(group, parameter)
     parsed = parser.parse_args(arguments)
-    check_outputs({"model": parsed.output})
+    if parsed.output is None and not parsed.dry_run:
+        parser.error("the following arguments are required: -o/--output")
+    if parsed.output is not None:
+        check_outputs({"model": parsed.output})
     given = {p.name: getattr(parsed, f"param_{p.name}") for p in found.parameters}
     with _hinting(f"`graftwerk ops {operation}` says what it takes"):
         step = make(operation, {name: value for name, value in given.items() if value is not None})
     graph = _load_typed(parsed.model)
     with _hinting(f"`graftwerk ops {operation}` says what it takes; `graftwerk info MODEL --nodes` lists the nodes"):
         changed = apply(step, graph)
-    return _finish(changed, parsed, steps=1)
+    return _finish(graph, changed, parsed, 1, step.remarks(graph, changed))
 
 
 @contextmanager
@@ -240,16 +247,19 @@ def _json(text: str) -> Any:
 
 
 def _apply(parsed: argparse.Namespace) -> int:
-    check_outputs({"model": parsed.output}, [parsed.recipe])
+    if parsed.output is None and not parsed.dry_run:
+        raise Fault("It is not said where the model goes", "-o", "Give -o OUT, or --dry-run to write nothing")
+    if parsed.output is not None:
+        check_outputs({"model": parsed.output}, [parsed.recipe])
     recipe = Recipe.load(parsed.recipe)
     graph = _load_typed(parsed.model)
 
-    def tell(number: int, operation: Operation) -> None:
+    def step(number: int, operation: Operation) -> None:
         print(f"[{number}/{len(recipe.steps)}] {operation.summary()}", file=sys.stderr)
 
     with _hinting("Change this step in the recipe, or leave it out"):
-        changed = replay(recipe, graph, dict(parsed.set), tell)
-    return _finish(changed, parsed, steps=sum(step.enabled for step in recipe.steps))
+        changed = replay(recipe, graph, dict(parsed.set), step)
+    return _finish(graph, changed, parsed, sum(step.enabled for step in recipe.steps))
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -272,15 +282,28 @@ def _load_typed(path: Path) -> Graph:
         return graph  # operations say themselves what they can't know
 
 
-def _finish(graph: Graph, parsed: argparse.Namespace, steps: int) -> int:
-    moved = save(graph, parsed.output)
+def _finish(
+    before: Graph, graph: Graph, parsed: argparse.Namespace, steps: int, remarks: tuple[str, ...] = ()
+) -> int:
+    """Writes the model, unless it is only to be told what would be done; tells the effect, and verifies."""
+    found = effect(before, graph, remarks) if parsed.dry_run or parsed.json else None
+    said = verified(before, graph, parsed.inputs) if parsed.verify else None
+    code = 1 if said is not None and said.state != "verified" else 0
+    moved = "" if parsed.dry_run else save(graph, parsed.output)
     if moved:
         why = "an ONNX file can't hold more than 2 GiB"
         print(f"graftwerk: the weights are in {moved}, for {why}", file=sys.stderr)
     if parsed.json:
         reason = graph.incomplete.text if graph.incomplete else None
-        result = {"output": str(parsed.output), "steps": steps, "nodes": len(graph.nodes), "incomplete": reason}
+        output = None if parsed.dry_run else str(parsed.output)
+        result = {"output": output, "steps": steps, "nodes": len(graph.nodes), "incomplete": reason}
+        result |= as_json(found, said)
         print_json({**result, "external": moved} if moved else result)
-    elif graph.incomplete:
+        return code
+    tell(found, said)
+    if found is None:
+        for remark in remarks:
+            print(f"graftwerk: {remark}", file=sys.stderr)
+    if graph.incomplete:
         print(f"graftwerk: the model can't run as it is: {graph.incomplete.text}", file=sys.stderr)
-    return 0
+    return code

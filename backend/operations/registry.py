@@ -70,6 +70,10 @@ class Operation:
         """The operation as it is given to a job, where the model lies in a file of another name and place."""
         return self
 
+    def remarks(self, before: Graph, after: Graph) -> tuple[str, ...]:
+        """What it left alone and why, a sentence each; told with its effect."""
+        return ()
+
     def summary(self) -> str:
         """One line for the history and the recipe panel."""
         shown = [_shown(getattr(self, p.name)) for p in self.info.parameters if p.kind in ("tensor", "node", "nodes")]
