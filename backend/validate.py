@@ -15,7 +15,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 import graftwerk.backend.operations.all  # noqa: F401 - a worker registers them by importing this file
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.check import check
+from graftwerk.backend.graph.check import UNORDERED, check
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
@@ -117,6 +117,8 @@ def _own(graph: Graph, problem: Problem) -> Finding:
     """A problem of our own check, with its repair where there is one."""
     shared = len(graph.names.get(problem.where, ())) > 1 and "have this name" in problem.message
     fix = _fix(graph, UniqueNames()) if shared else {}
+    if problem.message == UNORDERED:
+        fix = _fix(graph, make("cleanup.sort", {}))
     return Finding(problem.message, problem.where, problem.hint, problem.severity, fix)
 
 

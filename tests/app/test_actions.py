@@ -110,13 +110,15 @@ def submenu(action: object) -> QMenu:
 @pytest.fixture
 def rich(window: Window, quantized_digits: Path) -> Tab:
     """Digits with a Q/DQ pair, a plugin node, a call of a function, a second output, an input that nothing reads,
-    something to fold, and weights in all places: in a Constant, bound for a file, stripped."""
+    something to fold, a name that two nodes share, and weights in all places: in a Constant, bound for a file,
+    stripped."""
     model = onnx.load(quantized_digits)
     model.graph.input.append(helper.make_tensor_value_info("spare", TensorProto.FLOAT, [1]))
     model.graph.initializer.append(helper.make_tensor("two", TensorProto.FLOAT, [], [2.0]))
     model.graph.node.append(helper.make_node("Neg", ["two"], ["folded"], name="foldable"))
     model.graph.node.append(helper.make_node("Neg", ["folded"], ["second"], name="also_foldable"))
     model.graph.node.append(helper.make_node("Abs", ["two"], ["unread"], name="unused"))
+    model.graph.node.append(helper.make_node("Abs", ["two"], ["unread_too"], name="unused"))
     model.graph.node.append(helper.make_node("Twice", ["two"], ["twice"], name="call", domain="local"))
     body = [helper.make_node("Add", ["v", "v"], ["w"])]
     model.functions.append(helper.make_function("local", "Twice", ["v"], ["w"], body, model.opset_import))

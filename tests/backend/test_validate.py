@@ -106,3 +106,10 @@ def test_ten_thousand_nodes_take_a_moment(tmp_path: Path) -> None:
     told, seconds = timed(found, graph, tmp_path)
     assert told == []
     assert seconds < 5
+
+
+def test_nodes_out_of_order_come_with_the_sort(tmp_path: Path) -> None:
+    node = onnx.helper.make_node
+    graph = model(node("Abs", ["a"], ["y"], "second"), node("Relu", ["x"], ["a"], "first"))
+    (problem,) = [one for one in found(graph, tmp_path / "1") if one.fix is not None]
+    assert found(apply(problem.fix, graph), tmp_path / "2") == []
