@@ -6,7 +6,6 @@ Weights are not read: they stay in the file that they came from until the result
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.external import external_location, node_tensors
 from graftwerk.backend.graph.functions import Key, all_records, call_key, function_key
-from graftwerk.backend.graph.graph import Graph, imported
+from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.records import declared_as
 from graftwerk.backend.graph.rename_all import Names, every_name, renamed_all
 from graftwerk.backend.graph.standin import DOMAIN as STAND_INS
@@ -198,42 +197,6 @@ def _declare(edit: Edit, other: Graph, names: Mapping[str, str], given: Mapping[
     for name, kind in other.types.items():
         if name not in given and name in names:
             edit.set_type(names[name], kind)
-
-
-# Opsets
-
-
-def converted(other: Graph, version: int) -> Graph:
-    """A graph in another version of the standard operators, by onnx's converter. It never sees large weights.
-
-    Raises Fault where the converter can't, and for a model with local functions, which it doesn't know.
-    """
-    theirs = imported(other.model, "")
-    if theirs is None or theirs == version:
-        return other
-    place = f"opset {theirs} to {version}"
-    if other.functions:
-        raise Fault("A model with local functions can't be converted", place, "Inline the functions first")
-    from graftwerk.backend.graph.decode import decode
-    from graftwerk.backend.graph.encode import to_model
-
-    small = replace(other, initializers={n: w for n, w in other.initializers.items() if w.span is None})
-    large = {name: weight for name, weight in other.initializers.items() if weight.span is not None}
-    model = to_model(small)
-    there = {info.name for info in model.graph.input}
-    model.graph.input.extend(other_type.value_info(name) for name, weight in large.items() if name not in there
-                             and (other_type := other.type_of(name)) is not None)  # fmt: skip
-    try:
-        found = decode(onnx.version_converter.convert_version(model, version).SerializeToString(), None, other.folder)
-    except (RuntimeError, onnx.version_converter.ConvertError) as error:
-        hint = "Export the other model with this model's opset"
-        why = str(error).strip().splitlines()[-1].rpartition("failed: ")[2]
-        raise Fault(f"onnx can't convert it: {why}", place, hint) from error
-    inputs = tuple(info for info in found.inputs if info.name in there or info.name not in large)
-    return replace(
-        found, inputs=inputs, initializers={**found.initializers, **large}, sources=other.sources, folder=other.folder,
-        types=other.types,
-    )  # fmt: skip
 
 
 def opened(path: str) -> Graph:

@@ -11,10 +11,11 @@ from onnx import ValueInfoProto
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
-from graftwerk.backend.graph.graft import check_opsets, converted, graft, opened, real_inputs
+from graftwerk.backend.graph.graft import check_opsets, graft, opened, real_inputs
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.records import declared_as
-from graftwerk.backend.operations.registry import FilePath, Operation, Selection, operation, param
+from graftwerk.backend.operations.cleanup_versions import ConvertOpset
+from graftwerk.backend.operations.registry import FilePath, Operation, Selection, apply, operation, param
 from graftwerk.backend.operations.retype import fits
 
 
@@ -110,7 +111,10 @@ def other_model(file: str, graph: Graph, convert: bool) -> Graph:
         version = graph.opset()
         if not convert or version is None:
             raise
-        other = converted(other, version)
+        try:
+            other = apply(ConvertOpset(version), other)
+        except Fault as fault:
+            raise Fault(f"{Path(file).name} can't be taken in: {fault.message}", fault.where, fault.hint) from fault
         check_opsets(graph, other)
     return other
 
