@@ -21,6 +21,12 @@ def call_key(record: NodeProto) -> Key:
     return record.domain, record.op_type, record.overload
 
 
+def called_function(functions: Iterable[FunctionProto], record: NodeProto) -> FunctionProto | None:
+    """Which of the functions a node calls, None for an operator."""
+    key = call_key(record)
+    return next((function for function in functions if function_key(function) == key), None)
+
+
 def all_records(records: Iterable[NodeProto]) -> Iterator[NodeProto]:
     """The nodes, and those in their bodies."""
     for record in records:

@@ -146,7 +146,7 @@ class Graph:
     def function(self, node: NodeProto) -> FunctionProto | None:
         """The local function that a node calls, None for an operator."""
         for function in self.functions:
-            if (function.name, function.domain) == (node.op_type, node.domain):
+            if (function.name, function.domain, function.overload) == (node.op_type, node.domain, node.overload):
                 return function
         return None
 

@@ -37,13 +37,13 @@ class Place:
 def labels(graph: Graph, node: NodeId) -> list[str]:
     """What can be opened behind a node: its bodies, or the function that it calls by its name."""
     record = graph.nodes[node]
-    function = _called(graph, record)
+    function = graph.function(record)
     return [label for label, _ in bodies(record)] + ([function.name] if function is not None else [])
 
 
 def path_to(graph: Graph, path: Sequence[str], node: NodeId, label: str) -> tuple[str, ...]:
     """The path to what is behind a node of the graph at `path`."""
-    function = _called(graph, graph.nodes[node])
+    function = graph.function(graph.nodes[node])
     if function is not None and label == function.name:
         return (function_path(function),)
     return (*path, graph.ref(node), label)
@@ -71,7 +71,7 @@ def first_place(graph: Graph, path: Sequence[str]) -> tuple[Place, tuple[str, ..
     if path[1] not in there:
         hint = f"It has: {', '.join(there)}" if there else "If, Loop, Scan and calls of functions have graphs inside"
         raise Fault(f"{graph.nodes[node].op_type} has no body {path[1]!r}", path[0], hint)
-    function = _called(graph, graph.nodes[node])
+    function = graph.function(graph.nodes[node])
     if function is not None and function.name == path[1]:
         return Place(function=function), tuple(path[2:])
     return Place(node, path[1]), tuple(path[2:])
@@ -175,11 +175,6 @@ def _typed(
         values = arguments(function, call)
         readable = replace(readable, nodes={node: bound(record, values) for node, record in inner.nodes.items()})
     return inner.with_types({**inner.types, **typed(readable, symbolic=False).types})
-
-
-def _called(graph: Graph, record: NodeProto) -> FunctionProto | None:
-    key = call_key(record)
-    return next((function for function in graph.functions if function_key(function) == key), None)
 
 
 def _argument_types(graph: Graph, function: FunctionProto, seen: frozenset[Key]) -> list[TensorType | None]:

@@ -11,7 +11,7 @@ from onnx import FunctionProto, NodeProto, OperatorSetIdProto
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
-from graftwerk.backend.graph.functions import all_records, arguments, bound, call_key, function_key
+from graftwerk.backend.graph.functions import all_records, arguments, bound, called_function, function_key
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName
 from graftwerk.backend.graph.rename_all import Names, every_name, renamed_all
 from graftwerk.backend.graph.schema import schema_of
@@ -106,7 +106,7 @@ class InlineFunction(Operation):
             return Reason("No node is given")
         for ref in self.nodes:
             record = graph.nodes[graph.find(ref)]
-            function = _called(graph, record)
+            function = graph.function(record)
             if function is None:
                 hint = "Select a node that calls a local function"
                 return Reason(f"{record.op_type} is an operator, not a call of a local function", hint)
@@ -119,13 +119,13 @@ class InlineFunction(Operation):
             if not waiting:
                 break
             node = waiting.pop()
-            function = _called(edit, edit.nodes[node])
+            function = called_function(edit.functions, edit.nodes[node])
             if function is None:
                 continue
             _check(edit, function)
             made = _inline(edit, node, function)
             if self.deep:
-                waiting += [each for each in made if _called(edit, edit.nodes[each]) is not None]
+                waiting += [each for each in made if called_function(edit.functions, edit.nodes[each]) is not None]
         else:
             raise Fault(f"More than {_MOST} calls are inside", self.nodes[0], "Do the functions call themselves?")
         there = called(edit)
@@ -144,11 +144,6 @@ def _all_nodes(edit: Edit) -> Iterator[NodeProto]:
     yield from edit.nodes.values()
     for function in edit.functions:
         yield from function.node
-
-
-def _called(graph: Graph | Edit, record: NodeProto) -> FunctionProto | None:
-    key = call_key(record)
-    return next((function for function in graph.functions if function_key(function) == key), None)
 
 
 def _check(graph: Graph | Edit, function: FunctionProto) -> None:
