@@ -11,6 +11,7 @@ from onnx import AttributeProto, NodeProto, TensorProto
 from onnx.defs import OpSchema
 
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.choices import DTYPE_ATTRIBUTES, FLAGS, LEAST, texts_of
 from graftwerk.backend.graph.schema import TYPE_WORDS, attribute_rules, close_names
 from graftwerk.backend.graph.types import DTYPE_NAMES
 
@@ -28,8 +29,6 @@ _ITEM: dict[int, int] = {
 _PYTHON: dict[int, type[int] | type[float] | type[str]] = {
     AttributeProto.INT: int, AttributeProto.FLOAT: float, AttributeProto.STRING: str,
 }
-#: Integer attributes that mean a datatype, which may be given by name.
-_DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "stash_type", "precision", "softmax_precision")
 _INT64 = 1 << 63
 _FLOAT_MAX = (2 - 2.0**-23) * 2.0**127
 
@@ -47,9 +46,12 @@ def make_attribute(op_type: str, schema: OpSchema | None, name: str, value: Any,
         kind = _scheduled(op_type, schema, name, kind)
     elif not kind:
         kind = _natural(name, value)
-    if name in _DTYPE_ATTRIBUTES and schema is not None and isinstance(value, str) and kind == AttributeProto.INT:
+    if name in DTYPE_ATTRIBUTES and schema is not None and isinstance(value, str) and kind == AttributeProto.INT:
         value = _datatype(name, value)
-    return onnx.helper.make_attribute(name, _converted(name, value, kind), attr_type=kind)
+    made = _converted(name, value, kind)
+    if schema is not None and schema.domain == "":
+        _check_choice(op_type, name, made)
+    return onnx.helper.make_attribute(name, made, attr_type=kind)
 
 
 def make_attributes(op_type: str, schema: OpSchema | None, values: Mapping[str, Any]) -> list[AttributeProto]:
@@ -88,6 +90,18 @@ def _scheduled(op_type: str, schema: OpSchema, name: str, kind: int) -> int:
     if kind and kind != wanted:
         raise Fault(f"{name} of {op_type} is of type {TYPE_WORDS[wanted]}", "type", "Leave the type at auto")
     return wanted
+
+
+def _check_choice(op_type: str, name: str, value: Any) -> None:
+    """Raises Fault where the specification lists the values that an attribute may have, and this is none of them."""
+    known = texts_of(op_type, name)
+    if isinstance(value, str) and known and value not in known:
+        hint = close_names(value, known)
+        raise Fault(f"{name} of {op_type} is one of {', '.join(known)}, not {value!r}", "value", hint)
+    if isinstance(value, int) and name in FLAGS and value not in (0, 1):
+        raise Fault(f"{name} of {op_type} is 0 or 1, not {value}", "value")
+    if isinstance(value, int) and value < LEAST.get(name, value):
+        raise Fault(f"{name} of {op_type} is at least {LEAST[name]}, not {value}", "value")
 
 
 def _natural(name: str, value: Any) -> int:

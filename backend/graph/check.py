@@ -16,6 +16,7 @@ _STANDARD = ("", "ai.onnx")
 PUT_BACK = "Put the values back: Weights, Put stripped weights back"
 #: What makes the outputs of a new model until nodes do.
 PLACEHOLDER, PLACEHOLDER_DOMAIN = "Placeholder", "graftwerk"
+TO_CONNECT = "Connect its inputs: drag from an output to it, or Edit, Rewire input"
 TO_BUILD = "Build what makes the outputs, mark its tensors as outputs, unmark these, and remove what is unused"
 UNORDERED = "The nodes are not in topological order"
 
@@ -53,6 +54,38 @@ def incompleteness(
             if (node.domain, node.op_type) == (PLACEHOLDER_DOMAIN, PLACEHOLDER):
                 return Reason(f"Nothing computes {', '.join(node.output)} yet", TO_BUILD)
     return stripped_reason(weights)
+
+
+def unconnected(opsets: Iterable[OperatorSetIdProto], nodes: Iterable[NodeProto]) -> Reason | None:
+    """Why a model can't run that is being edited: the first node of an operator that onnx knows with an input that
+    reads nothing and is not optional. (Of a file, onnx's checker says it: 50 ms at 50,000 nodes is much to open one.)
+    """
+    versions = {"" if entry.domain in _STANDARD else entry.domain: int(entry.version) for entry in opsets}
+    known: dict[tuple[str, str], tuple[int, list[str]]] = {}
+    for node in nodes:
+        key = "" if node.domain in _STANDARD else node.domain, node.op_type
+        if key not in known:
+            known[key] = _needed(key[1], versions.get(key[0], 1), key[0])
+        least, names = known[key]
+        there = list(node.input)
+        if len(there) < least or not all(there):
+            missing = [name for at, name in enumerate(names) if name and (at >= len(there) or not there[at])]
+            if missing:
+                return Reason(f"{node.name or node.op_type} reads nothing at {', '.join(missing)}", TO_CONNECT)
+    return None
+
+
+def _needed(op_type: str, version: int, domain: str) -> tuple[int, list[str]]:
+    """How many inputs an operator needs, and the names of those at each place; "" for one that may be open."""
+    try:
+        schema = onnx.defs.get_schema(op_type, version, domain)
+    except onnx.defs.SchemaError:
+        return 0, []
+    options = [str(formal.option).rpartition(".")[2] for formal in schema.inputs]
+    return schema.min_input, [
+        formal.name if option == "Single" or at < schema.min_input else ""
+        for at, (formal, option) in enumerate(zip(schema.inputs, options, strict=True))
+    ]
 
 
 def stripped_reason(weights: Iterable[Initializer]) -> Reason | None:

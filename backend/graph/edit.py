@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, ValueInfoProto
 
 from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph.check import PUT_BACK, TO_BUILD, incompleteness
+from graftwerk.backend.graph.check import PUT_BACK, TO_BUILD, TO_CONNECT, incompleteness, unconnected
 from graftwerk.backend.graph.graph import Graph, NodeId, imported, inner_names, reads, revisions
 from graftwerk.backend.graph.index import Index
 from graftwerk.backend.graph.order import in_order
@@ -334,8 +334,9 @@ class Edit:
         self._check_tensors()
         known = self._types if self._types is not None else base.types
         incomplete = self._incomplete
-        if incomplete is not None and incomplete.hint in (PUT_BACK, TO_BUILD):  # it may have been put right since
-            incomplete = incompleteness(self.header.opset_import, self.nodes.values(), self.initializers.values())
+        if incomplete is not None and incomplete.hint in (PUT_BACK, TO_BUILD, TO_CONNECT):  # it may be right since
+            opsets, nodes = self.header.opset_import, self.nodes.values()
+            incomplete = incompleteness(opsets, nodes, self.initializers.values()) or unconnected(opsets, nodes)
         return replace(
             base, nodes=in_order(self.nodes, self._index, self._touched, base.next_id, self._behind),
             inputs=self.inputs, outputs=self.outputs,

@@ -96,8 +96,12 @@ def dtype_word(dtype: int) -> str:
 def output_types(tensors: Tensors, record: NodeProto) -> dict[str, TensorType]:
     """The types of what a node makes, as onnx infers them from its inputs' types; empty where it can't."""
     schema = schema_of(tensors, record.op_type, record.domain)
-    if schema is None:
-        return {}
+    found = node_types(tensors, schema, record) if schema is not None else {}
+    return {} if isinstance(found, str) else found
+
+
+def node_types(tensors: Tensors, schema: OpSchema, record: NodeProto) -> dict[str, TensorType] | str:
+    """As `output_types`, or what onnx says where the types of the inputs contradict the operator."""
     inputs: dict[str, TypeProto] = {}
     values: dict[str, TensorProto] = {}
     for name in record.input:
@@ -113,6 +117,8 @@ def output_types(tensors: Tensors, record: NodeProto) -> dict[str, TensorType]:
     opsets = [onnx.helper.make_opsetid(record.domain, tensors.opset(record.domain) or 1)]
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, record, inputs, values, opset_imports=opsets)
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, KeyError):
+    except onnx.shape_inference.InferenceError as error:
+        return str(error)
+    except (onnx.checker.ValidationError, RuntimeError, KeyError):
         return {}
     return {name: TensorType.of(kind) for name, kind in found.items() if kind.WhichOneof("value")}

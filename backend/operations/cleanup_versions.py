@@ -48,7 +48,7 @@ class ConvertOpset(Operation):
         whole = whole_model(edit, _SMALL)
         try:
             changed = onnx.version_converter.convert_version(whole.model, self.version)
-        except RuntimeError as error:
+        except (RuntimeError, onnx.shape_inference.InferenceError) as error:
             raise _refusal(edit.base, self.version, str(error)) from error
         adopt_whole(edit, whole, changed)
         kept = [entry for entry in edit.header.opset_import if entry.domain not in ("", "ai.onnx")]

@@ -33,7 +33,7 @@ class DeleteNodes(Operation):
     through: TensorName = param(TensorName(""), help="The main input, where it is not clear")
 
     def blocked(self, graph: Graph) -> Reason | None:
-        selected = _selected(graph, self.nodes)
+        selected = selected_nodes(graph, self.nodes)
         if not selected:
             return Reason("No node is given")
         made = {output for node in selected for output in graph.nodes[node].output}
@@ -41,9 +41,9 @@ class DeleteNodes(Operation):
             return Reason("No graph output would be left", "Mark another tensor as an output first")
         try:
             if self.bridge:
-                self._bridges(graph, selected)
+                self.bridges(graph, selected)
             else:
-                for tensor in _read_outside(graph, selected):
+                for tensor in read_outside(graph, selected):
                     _input_type(graph, tensor)
         except Fault as fault:
             return Reason(str(fault), fault.hint)
@@ -51,9 +51,9 @@ class DeleteNodes(Operation):
 
     def apply(self, edit: Edit) -> None:
         graph = edit.base
-        selected = _selected(graph, self.nodes)
-        bridges = self._bridges(graph, selected) if self.bridge else {}
-        cuts = {} if self.bridge else {t: _input_type(graph, t) for t in _read_outside(graph, selected)}
+        selected = selected_nodes(graph, self.nodes)
+        bridges = self.bridges(graph, selected) if self.bridge else {}
+        cuts = {} if self.bridge else {t: _input_type(graph, t) for t in read_outside(graph, selected)}
         records = [edit.nodes[node] for node in selected]
         made = {output for record in records for output in record.output if output}
         for node in selected:
@@ -61,7 +61,7 @@ class DeleteNodes(Operation):
         for tensor in made:
             edit.value_infos.pop(tensor, None)
         if self.bridge:
-            _build(edit, bridges)
+            build_bridges(edit, bridges)
         else:
             edit.set_outputs(info for info in edit.outputs if info.name not in made)
             edit.set_inputs([*edit.inputs, *(kind.value_info(tensor) for tensor, kind in cuts.items())])
@@ -69,10 +69,10 @@ class DeleteNodes(Operation):
             for tensor in record.input:
                 drop_constant(edit, tensor)
 
-    def _bridges(self, graph: Graph, selected: list[NodeId]) -> dict[str, str]:
+    def bridges(self, graph: Graph, selected: list[NodeId]) -> dict[str, str]:
         """For each output that is read outside of the selection, the tensor to be read in its place."""
         chosen = set(selected)
-        used = set(_read_outside(graph, selected))
+        used = set(read_outside(graph, selected))
         used |= {info.name for info in graph.outputs if graph.producer(info.name) in chosen}
         source: dict[str, str | Fault] = {}
         for node in selected:  # in the order of the data, so that a chain is followed to its start
@@ -154,7 +154,7 @@ def _checked(graph: Graph, tensor: str, main: str | Fault) -> str:
     return main
 
 
-def _build(edit: Edit, bridges: dict[str, str]) -> None:
+def build_bridges(edit: Edit, bridges: dict[str, str]) -> None:
     """Rewires the consumers of each deleted tensor to its source. A graph output keeps its name: the source takes
     it, or passes through an Identity where it can't be renamed."""
     renamed: dict[str, str] = {}
@@ -190,14 +190,14 @@ def drop_constant(edit: Edit, tensor: str) -> None:
         edit.value_infos.pop(tensor, None)
 
 
-def _selected(graph: Graph, refs: tuple[NodeRef, ...]) -> list[NodeId]:
+def selected_nodes(graph: Graph, refs: tuple[NodeRef, ...]) -> list[NodeId]:
     chosen = {graph.find(ref) for ref in refs}
     if len(chosen) == 1:
         return list(chosen)
     return [node for node in graph.nodes if node in chosen]
 
 
-def _read_outside(graph: Graph, selected: list[NodeId]) -> list[str]:
+def read_outside(graph: Graph, selected: list[NodeId]) -> list[str]:
     chosen = set(selected)
     made = (output for node in selected for output in graph.nodes[node].output if output)
     return [tensor for tensor in made if not chosen.issuperset(graph.consumers(tensor))]

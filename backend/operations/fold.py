@@ -16,6 +16,7 @@ from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.external import external_location, node_tensors
 from graftwerk.backend.graph.graph import Graph, NodeId, bodies, reads
 from graftwerk.backend.graph.schema import schema_of
+from graftwerk.backend.graph.sockets import open_inputs
 from graftwerk.backend.graph.tensors import BITS
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.delete import drop_constant
@@ -168,6 +169,8 @@ def _computable(graph: Graph | Edit, record: NodeProto) -> bool:
     schema = schema_of(graph, record.op_type, record.domain) if record.domain in ("", "ai.onnx") else None
     if schema is None or record.op_type in _KEPT - {"Constant"}:
         return False
+    if (len(record.input) < schema.min_input or not all(record.input)) and open_inputs(graph, record):
+        return False  # what it will read is not known yet
     if not all(any(kind.startswith("tensor(") for kind in formal.types) for formal in schema.outputs):
         return False  # it makes a sequence or an optional, which can't be a weight
     if any(external_location(tensor) is not None for _, tensor in node_tensors([record])):

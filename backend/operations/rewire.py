@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.check import TO_CONNECT
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName
 from graftwerk.backend.graph.reach import path_between
-from graftwerk.backend.graph.schema import accepts, dtype_word, schema_of
+from graftwerk.backend.graph.schema import schema_of
+from graftwerk.backend.graph.sockets import open_inputs, required, sockets, variadic, why_unfit
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 from graftwerk.backend.operations.retype import retype
 
@@ -18,8 +20,9 @@ from graftwerk.backend.operations.retype import retype
 class RewireInput(Operation):
     """Let one input of a node read another tensor.
 
-    *Input* counts from 0; one more than the node has adds an input, where the operator takes it. An empty tensor
-    disconnects an optional input. A tensor that depends on the node itself is refused, with the path of the cycle.
+    *Input* counts from 0; one that the node doesn't have yet is added, where the operator takes it. An empty tensor
+    disconnects an optional input. A tensor whose datatype or shape doesn't fit is refused, and so is one that depends
+    on the node itself, with the path of the cycle.
     """
 
     node: NodeRef
@@ -36,10 +39,10 @@ class RewireInput(Operation):
     def blocked(self, graph: Graph) -> Reason | None:
         node = graph.find(self.node)
         record = graph.nodes[node]
-        count = len(record.input)
+        count = max(len(record.input), len(sockets(graph, record)) - 1)
         if self.input > count:
-            raise Fault(f"{record.op_type} has {count} inputs; the next one is {count}", "input")
-        if self.input < count and record.input[self.input] == self.tensor:
+            raise Fault(f"{record.op_type} has {len(record.input)} inputs; the next one is {count}", "input")
+        if self.input < len(record.input) and record.input[self.input] == self.tensor:
             return Reason("The input reads this tensor already")
         if self.tensor and not graph.defines(self.tensor):
             raise Fault("There is no such tensor", self.tensor)
@@ -47,19 +50,15 @@ class RewireInput(Operation):
 
     def _by_schema(self, graph: Graph, node: NodeId) -> Reason | None:
         record = graph.nodes[node]
+        if self.tensor:
+            return why_unfit(graph, record, self.input, self.tensor)
+        if self.input >= len(record.input) or not record.input[self.input]:
+            return Reason("The input reads nothing", "Name a tensor")
         schema = schema_of(graph, record.op_type, record.domain)
-        if schema is None:
-            return None
-        if self.input >= schema.max_input:
-            return Reason(f"{record.op_type} takes at most {schema.max_input} inputs")
-        if not self.tensor:
-            formal = schema.inputs[min(self.input, len(schema.inputs) - 1)]
-            if str(formal.option).rpartition(".")[2] != "Optional" or self.input >= len(record.input):
-                return Reason(f"Input {self.input} of {record.op_type} is not optional", "Name a tensor")
-            return None
-        known = graph.type_of(self.tensor)
-        if known is not None and not accepts(schema, self.input, known.dtype):
-            return Reason(f"{record.op_type} doesn't take {dtype_word(known.dtype)} as input {self.input}")
+        if schema is not None and required(schema, self.input):
+            return Reason(f"Input {self.input} of {record.op_type} is not optional", "Name a tensor")
+        if schema is not None and variadic(schema) and self.input < len(record.input) - 1:
+            return Reason(f"The inputs of {record.op_type} have no gaps", "Disconnect the last one, or name a tensor")
         return None
 
     def _cycle(self, graph: Graph, node: NodeId) -> Reason | None:
@@ -76,8 +75,13 @@ class RewireInput(Operation):
     def apply(self, edit: Edit) -> None:
         node = edit.base.find(self.node)
         inputs = [*edit.nodes[node].input]
-        inputs[self.input : self.input + 1] = [self.tensor]
+        inputs += [""] * (self.input + 1 - len(inputs))  # optional ones in between stay open
+        inputs[self.input] = self.tensor
         while inputs and not inputs[-1]:
             inputs.pop()  # an omitted input at the end is left out, which every opset understands
         edit.replace_node(node, inputs=inputs)
-        retype(edit, node)
+        missing = open_inputs(edit, edit.nodes[node])
+        if missing:
+            edit.mark_incomplete(Reason(f"{self.node} reads nothing at {', '.join(missing)}", TO_CONNECT))
+        else:
+            retype(edit, node)
