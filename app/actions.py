@@ -118,6 +118,13 @@ def standard_actions() -> Iterator[Action]:
 
     yield Action("edit.undo", "Undo", "Edit", lambda w: w.edits.undo(), "Ctrl+Z", _needs_undo, "undo")
     yield Action("edit.redo", "Redo", "Edit", lambda w: w.edits.redo(), "Ctrl+Shift+Z or Ctrl+Y", _needs_redo, "redo")
+    yield Action("edit.cut", "Cut", "Edit", lambda w: w.clipboard.cut(), "Ctrl+X", lambda w: w.clipboard.why_not_copy())
+    yield Action(
+        "edit.copy", "Copy", "Edit", lambda w: w.clipboard.copy(), "Ctrl+C", lambda w: w.clipboard.why_not_copy(),
+    )
+    yield Action(
+        "edit.paste", "Paste", "Edit", lambda w: w.clipboard.paste(), "Ctrl+V", lambda w: w.clipboard.why_not_paste(),
+    )
     yield Action("edit.find", "Find…", "Edit", lambda w: w.searching.find(), "Ctrl+F", needs_tab, "search")
     yield Action("edit.palette", "Commands…", "Edit", lambda w: w.searching.commands(), "Ctrl+Shift+P")
     yield Action("select.all", "Select All", "Select", lambda w: w.need_tab().select_all(), "Ctrl+A", needs_tab)
@@ -152,7 +159,7 @@ def standard_actions() -> Iterator[Action]:
         "view.up", "Back to the Outer Graph", "View",
         lambda w: w.need_tab().go_up(w.need_tab().nesting - 1), "Backspace", _needs_inside,
     )
-    yield Action("view.compare", "Compare With…", "View", lambda w: w.comparing.ask(), "Ctrl+D", needs_tab)
+    yield Action("view.compare", "Compare With…", "View", lambda w: w.comparing.ask(), "Ctrl+Shift+D", needs_tab)
     for key, title, why in _OVERLAYS:
         yield Action(f"overlay.{key}", f"Show {title}", "View", partial(_show_overlay, key), "", why)
     yield Action("view.next", "Next Tab", "View", lambda w: w.step_tab(1), "Ctrl+PgDown or Ctrl+Tab", needs_tab)

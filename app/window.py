@@ -14,6 +14,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWidget, QTabWidget
 
+from graftwerk.app.clipboard_control import ClipboardControl
 from graftwerk.app.compare_control import CompareControl
 from graftwerk.app.docks import Docks
 from graftwerk.app.edit_control import EditControl
@@ -57,6 +58,7 @@ class Window(QMainWindow):
         self.files = FileControl(self)
         self.recipes = RecipeControl(self)
         self.edits = EditControl(self)
+        self.clipboard = ClipboardControl(self)
         self.engines = EngineControl(self)
         self.searching = SearchControl(self)
         self.paintings: dict[Tab, Painter] = {}
@@ -131,6 +133,7 @@ class Window(QMainWindow):
         tab.canvas.layer_activated.connect(self.docks.show_layer)
         tab.canvas.context_menu.connect(self.menus.show_operations)
         tab.canvas.layer_hovered.connect(self.docks.hover_layer)
+        self.clipboard.watch(tab)
         self._tabs.addTab(tab, tab.title)
         self.show_tab(tab)
         self.recovery.watch(tab)
@@ -258,6 +261,7 @@ class Window(QMainWindow):
     def _on_selection(self, tab: Tab) -> None:
         if tab is self.tab:
             self.docks.show_selection(tab)
+            self.menus.refresh("Edit")
             self.menus.refresh("Select")
             self.menus.refresh("Subgraph")
 
