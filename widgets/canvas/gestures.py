@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter
 
 from graftwerk.backend.graph.diagram import Kind
 from graftwerk.backend.graph.diagram_picture import Frame
-from graftwerk.backend.graph.graph import TensorName
 from graftwerk.backend.operations.registry import Operation, why_blocked
-from graftwerk.widgets.canvas.hits import input_at
 from graftwerk.widgets.canvas.look import color, pen
-from graftwerk.widgets.canvas.primitives import curves
 
 if TYPE_CHECKING:
     from graftwerk.widgets.canvas.view import Canvas
@@ -179,21 +175,26 @@ class Asking(Gesture):
     def cancel(self) -> None:
         self.canvas.update()
 
-    def paint_hint(self, painter: QPainter) -> None:
-        theme, letters = self.canvas.look.theme, self.canvas.look.letters.text
-        text = self.reason or (self.operation.summary() if self.operation is not None else "")
-        if not text:
-            return
-        text = letters.elided(text, max(self.canvas.camera.width - 40, 0))
-        width = letters.width(text) + 16
-        x = min(self.now.x() + 14, self.canvas.camera.width - width - 8)
-        rect = QRectF(x, self.now.y() + 18, width, 24)
-        painter.setPen(pen(theme.border))
-        painter.setBrush(color(theme.surface))
-        painter.drawRoundedRect(rect, 5, 5)
-        painter.setFont(letters.font)
-        painter.setPen(color(theme.error if self.reason else theme.text))
-        painter.drawText(QPointF(rect.left() + 8, rect.center().y() + letters.ascent / 2), text)
+    def paint_hint(self, painter: QPainter, words: str = "") -> None:
+        """What would be done, or why it can't; in other words where these are given."""
+        told = words or self.reason or (self.operation.summary() if self.operation is not None else "")
+        paint_label(painter, self.canvas, self.now, told, bool(self.reason))
+
+
+def paint_label(painter: QPainter, canvas: Canvas, at: QPointF, text: str, wrong: bool) -> None:
+    """Words beside the mouse."""
+    if not text:
+        return
+    theme, letters = canvas.look.theme, canvas.look.letters.text
+    text = letters.elided(text, max(canvas.camera.width - 40, 0))
+    width = letters.width(text) + 16
+    rect = QRectF(min(at.x() + 14, canvas.camera.width - width - 8), at.y() + 18, width, 24)
+    painter.setPen(pen(theme.border))
+    painter.setBrush(color(theme.surface))
+    painter.drawRoundedRect(rect, 5, 5)
+    painter.setFont(letters.font)
+    painter.setPen(color(theme.error if wrong else theme.text))
+    painter.drawText(QPointF(rect.left() + 8, rect.center().y() + letters.ascent / 2), text)
 
 
 class DragPill(Asking):
@@ -236,43 +237,6 @@ class DragPill(Asking):
         painter.setFont(letters.font)
         painter.setPen(color(theme.ink(theme.warning, theme.notice)))
         painter.drawText(QPointF(rect.left() + 12, rect.center().y() + letters.ascent / 2), text)
-        self.paint_hint(painter)
-
-
-class Connect(Asking):
-    """From an output port to a node that is to read the tensor, at the input nearest to where it is dropped."""
-
-    cursor = Qt.CursorShape.CrossCursor
-
-    def __init__(self, canvas: Canvas, start: QPointF, tensor: str) -> None:
-        super().__init__(canvas, start)
-        self._tensor = tensor
-
-    def wanted(self) -> Operation | None:
-        picture, (x, y) = self.canvas.picture, self.scene
-        box = picture.box_at(x, y)
-        index = input_at(picture, box, x) if box is not None else None
-        if box is None or index is None:
-            return None
-        from graftwerk.backend.operations.rewire import RewireInput
-
-        graph = self.canvas.graph
-        return RewireInput(graph.ref(int(picture.diagram.ref[box])), index, TensorName(self._tensor))
-
-    def release(self) -> None:
-        if not self.dragging:
-            self.canvas.select((), (self._tensor,))
-        super().release()
-
-    def paint(self, painter: QPainter) -> None:
-        if not self.dragging:
-            return
-        line = np.array([[self.start.x(), self.start.y(), self.now.x(), self.now.y()]])
-        dashed = pen(self.canvas.look.theme.accent, 2.0)
-        dashed.setDashPattern([4, 2.5])
-        painter.setPen(dashed)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawPath(curves(line))
         self.paint_hint(painter)
 
 

@@ -9,8 +9,9 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QMouseEvent, QNativeGestureEvent, QPainter, QWheelEvent
 
 from graftwerk.backend.graph.diagram import Kind
-from graftwerk.widgets.canvas.gestures import Band, Connect, DragPill, Gesture, MapDrag, MoveBoxes, PaintNodes, Pan
+from graftwerk.widgets.canvas.gestures import Band, DragPill, Gesture, MapDrag, MoveBoxes, PaintNodes, Pan
 from graftwerk.widgets.canvas.hits import Hit, hit
+from graftwerk.widgets.canvas.ports import Inlet, Outlet
 
 if TYPE_CHECKING:
     from graftwerk.widgets.canvas.view import Canvas
@@ -27,10 +28,36 @@ class Input:
         self._gesture: Gesture | None = None
         self._space = False
         self._click_selects = -1
+        self._port: Inlet | Outlet | None = None
+        self._at = QPointF()
 
     def paint(self, painter: QPainter) -> None:
         if self._gesture is not None:
             self._gesture.paint(painter)
+        elif self._canvas.look.marks.hovered >= 0 or self._port is not None:
+            from graftwerk.widgets.canvas.connect import paint_hovered, paint_pointed
+
+            paint_hovered(painter, self._canvas)
+            if self._port is not None:
+                paint_pointed(painter, self._canvas, self._port, self._at)
+
+    def place(self, gesture: Gesture) -> None:
+        """Begins a gesture whose mouse another widget has: it is moved, ended or cancelled from there."""
+        self.cancel()
+        self._begin(gesture)
+
+    def move_to(self, at: QPointF) -> None:
+        """The mouse of a gesture that was begun by `place`."""
+        if self._gesture is not None:
+            self._gesture.move(at)
+            self._canvas.update()
+
+    def drop(self) -> None:
+        """Ends a gesture that was begun by `place`."""
+        gesture, self._gesture = self._gesture, None
+        self._rest_cursor()
+        if gesture is not None:
+            gesture.release()
 
     def hit(self, at: QPointF) -> Hit:
         canvas = self._canvas
@@ -60,8 +87,13 @@ class Input:
             return PaintNodes(canvas, at)
         found = self.hit(at)
         diagram = canvas.picture.diagram
-        if found.port:
-            return Connect(canvas, at, found.port)
+        if found.port is not None:
+            from graftwerk.widgets.canvas.connect import Connect, Pull
+
+            self._set_port(None, at)
+            if isinstance(found.port, Inlet):
+                return Pull(canvas, at, found.port)
+            return Connect(canvas, at, found.port.tensor)
         if found.box >= 0:
             self._press_box(found.box, extend)
             is_pill = int(diagram.kind[found.box]) == Kind.PILL and len(canvas.look.marks.selected) <= 1
@@ -109,9 +141,9 @@ class Input:
             self._canvas.update()
             return
         found = self.hit(event.position())
-        box = found.box if not found.port else -1
-        self._canvas.set_pointed(box, found.edge, found.hull)
-        if found.port:
+        self._canvas.set_pointed(found.box, found.edge, found.hull)
+        self._set_port(found.port, event.position())
+        if found.port is not None:
             self._canvas.setCursor(Qt.CursorShape.CrossCursor)
         elif found.tunnel or found.hull:
             self._canvas.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -130,7 +162,14 @@ class Input:
 
     def leave(self) -> None:
         """The mouse is elsewhere."""
+        self._set_port(None, self._at)
         self._canvas.set_pointed(-1, -1, "")
+
+    def _set_port(self, port: Inlet | Outlet | None, at: QPointF) -> None:
+        """The port that the mouse is over."""
+        other, self._port, self._at = port != self._port, port, at
+        if other:
+            self._canvas.update()
 
     def _rest_cursor(self) -> None:
         if self._space:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path as FilePath
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QPoint, Signal
@@ -26,11 +27,14 @@ from graftwerk.widgets.canvas.state import ViewState
 from graftwerk.widgets.canvas.surface import Surface
 from graftwerk.widgets.theme import Theme
 
+if TYPE_CHECKING:
+    from graftwerk.backend.graph.operators import Operator
+
 #: How mouse and keys work here, for the help of the window.
 HELP = """\
 Wheel or two fingers: scroll · Ctrl+wheel or pinch: zoom · middle button or Space+drag: pan
 Click: select · Ctrl or Shift+click: add · drag on free space: select in a frame · drag a node: move it
-Drag a Q/DQ pill across a node: move the pair · drag from a node's lower edge to a node: connect
+Drag a Q/DQ pill across a node: move the pair · drag from port to port: connect · off its port: disconnect
 Click the end of a dashed edge: jump to its other end · double click or Enter: open what is inside
 Arrows: to the neighbours · + − 0: zoom, 100 % · F: all in view · Shift+F: the selection · Esc: never mind"""
 
@@ -42,6 +46,12 @@ class Canvas(Surface):
     selection_changed = Signal(object, object)
     #: an Operation that a gesture ends in
     operation_requested = Signal(object)
+    #: a tensor, the consumers that an operator is to be put before (NodeIds; none: it is to be added), QPoint on screen
+    operator_wanted = Signal(str, object, QPoint)
+    #: an Operator of the palette, the tensor it was dropped on or "", consumers (NodeIds), and where in the scene
+    operator_dropped = Signal(object, str, object, object)
+    #: why what was dropped can't be
+    refused = Signal(str)
     #: NodeId of a node whose graphs inside are to be shown
     open_nested = Signal(int)
     #: place on the screen (QPoint), and what is there (`hits.Hit`); the selection includes it already
@@ -71,6 +81,7 @@ class Canvas(Surface):
         self._views: dict[int, ViewState] = {}
         #: The left button paints nodes; with Ctrl or Shift it selects as ever.
         self.brush = False
+        self._placing = False
         self._input = Input(self)
 
     # What is shown
@@ -177,6 +188,33 @@ class Canvas(Surface):
     def nodes_in(self, frame: Frame) -> list[NodeId]:
         boxes = self.picture.boxes_in(frame).tolist()
         return [node for box in boxes for node in self.picture.diagram.nodes(box)]
+
+    # Operators that come from the palette
+
+    def place_operator(self, operator: Operator, at: QPoint) -> None:
+        """An operator is dragged over the screen; one that is not over the canvas shows nothing here."""
+        local = self.mapFromGlobal(at)
+        if not self.rect().contains(local):
+            self.cancel_operator()
+            return
+        if not self._placing:
+            from graftwerk.widgets.canvas.place import Place
+
+            self._placing = True
+            self._input.place(Place(self, local.toPointF(), operator))
+        self._input.move_to(local.toPointF())
+
+    def drop_operator(self) -> bool:
+        """Lets go of it; whether that was over the canvas."""
+        placing, self._placing = self._placing, False
+        if placing:
+            self._input.drop()
+        return placing
+
+    def cancel_operator(self) -> None:
+        if self._placing:
+            self._placing = False
+            self._input.cancel()
 
     # Boxes that the user puts elsewhere
 
