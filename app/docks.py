@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from graftwerk.widgets.panels.inspector import Inspector
     from graftwerk.widgets.panels.jobs import JobsPanel
     from graftwerk.widgets.panels.layers import LayerTable
+    from graftwerk.widgets.panels.operators import Operators
     from graftwerk.widgets.panels.outline import Outline
     from graftwerk.widgets.panels.precision import PrecisionPanel
     from graftwerk.widgets.panels.problems import Problems
     from graftwerk.widgets.panels.timeline import Timeline
     from graftwerk.widgets.panels.times import TimesPanel
 
-    Panel = (Outline | History | Inspector | Timeline | TimesPanel | LayerTable | PrecisionPanel | Problems
+    Panel = (Outline | Operators | History | Inspector | Timeline | TimesPanel | LayerTable | PrecisionPanel | Problems
              | JobsPanel)  # fmt: skip
 
 _LEFT, _RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
@@ -36,12 +37,13 @@ _PAUSE = 120
 #: Smallest size of a panel, pixels.
 _LEAST = (120, 64)
 #: Changes whenever the set of docks does: a layout that was saved for another set is not restored.
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 
 
 #: Every dock by the key of its panel, with its title and where it stands at first.
 _PLACES = (
-    ("outline", "Outline", _LEFT), ("recipe", "Recipe", _LEFT), ("inspector", "Inspector", _RIGHT),
+    ("outline", "Outline", _LEFT), ("operators", "Operators", _LEFT), ("recipe", "Recipe", _LEFT),
+    ("inspector", "Inspector", _RIGHT),
     ("timeline", "Timeline", _BOTTOM), ("times", "Times", _BOTTOM), ("layers", "Layers", _BOTTOM),
     ("precision", "Precision", _BOTTOM), ("problems", "Problems", _BOTTOM), ("jobs", "Jobs", _BOTTOM),
 )  # fmt: skip
@@ -54,6 +56,7 @@ class Docks:
     """
 
     outline: Outline
+    operators: Operators
     history: History
     inspector: Inspector
     timeline: Timeline
@@ -90,6 +93,7 @@ class Docks:
         from graftwerk.widgets.panels.inspector import Inspector
         from graftwerk.widgets.panels.jobs import JobsPanel
         from graftwerk.widgets.panels.layers import LayerTable
+        from graftwerk.widgets.panels.operators import Operators
         from graftwerk.widgets.panels.outline import Outline
         from graftwerk.widgets.panels.precision import PrecisionPanel
         from graftwerk.widgets.panels.problems import Problems
@@ -97,12 +101,13 @@ class Docks:
         from graftwerk.widgets.panels.times import TimesPanel
 
         self.outline, self.history, self.inspector = Outline(), History(), Inspector()
+        self.operators = Operators()
         self.timeline, self.times, self.layers = Timeline(), TimesPanel(), LayerTable()
         self.precision, self.problems, self.jobs = PrecisionPanel(), Problems(), JobsPanel()
         self._panels = {
-            "outline": self.outline, "recipe": self.history, "inspector": self.inspector, "timeline": self.timeline,
-            "times": self.times, "layers": self.layers, "precision": self.precision, "problems": self.problems,
-            "jobs": self.jobs,
+            "outline": self.outline, "operators": self.operators, "recipe": self.history, "inspector": self.inspector,
+            "timeline": self.timeline, "times": self.times, "layers": self.layers, "precision": self.precision,
+            "problems": self.problems, "jobs": self.jobs,
         }  # fmt: skip
         self.set_theme(self.window.theme)
         for key, panel in self._panels.items():
@@ -124,6 +129,7 @@ class Docks:
     def _connect(self) -> None:
         window = self.window
         self.outline.selected.connect(self._select)
+        window.nodes.connect()
         self.inspector.selected.connect(self._select)
         self.inspector.operation_requested.connect(window.edits.apply)
         self.inspector.values_requested.connect(window.weights.view)
@@ -202,6 +208,7 @@ class Docks:
             old_report, old_profile = tab.report_revision != graph.revision, tab.profile_revision != graph.revision
         fill: dict[str, Callable[[], object]] = {
             "outline": lambda: self.outline.set_graph(tab.graph if tab else None),
+            "operators": self.window.nodes.list_operators,
             "recipe": lambda: self.history.set_document(tab.document if tab else None),
             "inspector": lambda: self._inspect(tab),
             "timeline": lambda: self.timeline.set_profile(profile, old_profile),
@@ -285,9 +292,11 @@ class Docks:
         window = self.window
         for key, dock in self._docks.items():
             dock.setFloating(False)
-            area = _LEFT if key in ("outline", "recipe") else _RIGHT if key == "inspector" else _BOTTOM
+            area = _LEFT if key in ("outline", "operators", "recipe") else _RIGHT if key == "inspector" else _BOTTOM
             window.addDockWidget(area, dock)
             dock.show()
+        window.tabifyDockWidget(self._docks["outline"], self._docks["operators"])
+        self._docks["outline"].raise_()
         first = self._docks["timeline"]
         for key in ("times", "layers", "precision", "problems", "jobs"):
             window.tabifyDockWidget(first, self._docks[key])

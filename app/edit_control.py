@@ -40,6 +40,8 @@ class EditControl:
         suggested = found.cls.suggest(tab.graph, tab.selection)
         if isinstance(suggested, Reason):
             self.window.show_fault(suggested.fault(), found.title)
+        elif self.window.nodes.begin(suggested):
+            pass
         elif found.parameters:
             self.ask(suggested)
         else:
@@ -51,7 +53,7 @@ class EditControl:
 
         tab = self.window.need_tab()
         path = tab.path
-        dialog = OperationDialog(operation, tab.graph, self.window)
+        dialog = self.window.nodes.dialog_for(tab, operation) or OperationDialog(operation, tab.graph, self.window)
         # The form stays open beside the window: by then another tab or graph may be shown, or this one be gone.
         dialog.accepted_operation.connect(lambda made: self.apply_to(tab, made, path))
         tab.destroyed.connect(dialog.close)

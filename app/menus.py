@@ -10,6 +10,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu
 
 from graftwerk.app.actions import Action, operation_actions, standard_actions
+from graftwerk.app.node_control import node_actions
 from graftwerk.app.precision_control import precision_actions
 from graftwerk.app.pruning_control import pruning_actions
 
@@ -31,6 +32,7 @@ class Menus:
         self.shown: dict[str, QAction] = {}
         self._actions: dict[str, Action] = {}
         self._make(standard_actions())
+        self._make(node_actions())
         self._make(precision_actions())
         self._make(pruning_actions())
         self._menus = {title: window.menuBar().addMenu(title) for title in _MENUS}

@@ -22,6 +22,7 @@ from graftwerk.app.engine_control import EngineControl
 from graftwerk.app.file_control import FileControl
 from graftwerk.app.jobs import Jobs
 from graftwerk.app.menus import Menus
+from graftwerk.app.node_control import NodeControl
 from graftwerk.app.recipe_control import RecipeControl
 from graftwerk.app.recovery_control import RecoveryControl
 from graftwerk.app.search_control import SearchControl
@@ -59,6 +60,7 @@ class Window(QMainWindow):
         self.recipes = RecipeControl(self)
         self.edits = EditControl(self)
         self.clipboard = ClipboardControl(self)
+        self.nodes = NodeControl(self)
         self.engines = EngineControl(self)
         self.searching = SearchControl(self)
         self.paintings: dict[Tab, Painter] = {}
@@ -134,6 +136,7 @@ class Window(QMainWindow):
         tab.canvas.context_menu.connect(self.menus.show_operations)
         tab.canvas.layer_hovered.connect(self.docks.hover_layer)
         self.clipboard.watch(tab)
+        self.nodes.watch(tab)
         self._tabs.addTab(tab, tab.title)
         self.show_tab(tab)
         self.recovery.watch(tab)

@@ -197,4 +197,4 @@ def type_word(kind: str) -> str:
 
 
 def _plain(text: str | None) -> str:
-    return (text or "").strip()
+    return (text or "").replace('\\"', '"').strip()

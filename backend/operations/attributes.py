@@ -103,3 +103,48 @@ class RemoveAttribute(Operation):
         kept = [attribute for attribute in edit.nodes[node].attribute if attribute.name != self.name]
         edit.replace_node(node, attributes=kept)
         retype(edit, node)
+
+
+@operation("attribute.set_all", title="Edit attributes", menu="Edit", shortcut="Ctrl+Return")
+@dataclass(frozen=True)
+class SetAttributes(Operation):
+    """Give a node several attributes at once: those in *attributes* are set or added, those in *remove* taken away.
+
+    Values are checked against the operator's schema as one alone is. Attributes that the schema requires can't be
+    removed.
+    """
+
+    node: NodeRef
+    attributes: dict[str, Any] = param(help='JSON, such as {"axis": 1}')
+    remove: tuple[str, ...] = param((), help="Names of those to take away")
+
+    def blocked(self, graph: Graph) -> Reason | None:
+        record = graph.nodes[graph.find(self.node)]
+        changed = [name for name, value in self.attributes.items()
+                   if _why_not(SetAttribute(self.node, name, value), graph) is None]  # fmt: skip
+        for name in self.remove:
+            reason = RemoveAttribute(self.node, name).blocked(graph)
+            if reason is not None:
+                return reason
+            if name in self.attributes:
+                return Reason(f"{name} is to be set and to be removed", "Do one of the two")
+        if not changed and not self.remove:
+            return Reason(f"No attribute of {record.op_type} is changed", "Change a value")
+        return None
+
+    def apply(self, edit: Edit) -> None:
+        for name in self.remove:
+            RemoveAttribute(self.node, name).apply(edit)
+        for name, value in self.attributes.items():
+            SetAttribute(self.node, name, value).apply(edit)
+
+    def summary(self) -> str:
+        return f"Set {', '.join((*self.attributes, *self.remove))} of {self.node}"
+
+
+def _why_not(operation: SetAttribute, graph: Graph) -> Reason | None:
+    """Why an attribute needn't be set: it is what it is to be. Raises Fault where it can't be."""
+    reason = operation.blocked(graph)
+    if reason is not None and "already" not in reason.text:
+        raise reason.fault(operation.name)
+    return reason

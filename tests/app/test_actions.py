@@ -21,10 +21,14 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.operations.plugin import ReplaceWithPlugin
 from graftwerk.backend.operations.registry import Selection, make, operations
 from graftwerk.widgets.panels.form import OperationDialog
+from graftwerk.widgets.panels.node_form import AttributesDialog, NodeDialog, SwapDialog
+from graftwerk.widgets.panels.palette import Palette
 from tests.app import driving
 from tests.app.driving import context_menu, dialog_of, entry, messages, nodes_of, pick, point_of, text_of, wait_until
 
 Open = Callable[[Path], Tab]
+#: Operations that have a form of their own.
+FORMS: dict[str, type[QDialog]] = {"attribute.set_all": AttributesDialog, "node.swap": SwapDialog}
 
 
 @contextmanager
@@ -185,7 +189,15 @@ def test_an_enabled_operation_starts(window: Window, rich: Tab) -> None:
             if not info.parameters:
                 assert rich.graph.revision != revision, info.id
                 continue
-            dialog = dialog_of(window, OperationDialog)
+            if info.id in ("node.add", "node.insert"):  # which ask for the operator first
+                wait_until(lambda: isinstance(QApplication.activePopupWidget(), Palette))
+                popup = QApplication.activePopupWidget()
+                assert isinstance(popup, Palette)
+                assert popup.model.rowCount()
+                popup.close()
+                continue
+            dialog = dialog_of(window, FORMS.get(info.id, OperationDialog))
+            assert isinstance(dialog, OperationDialog | NodeDialog)
             assert dialog.windowTitle() == info.title
             assert dialog.apply_button.isEnabled() or dialog.reason.text(), info.id
             dialog.reject()
