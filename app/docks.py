@@ -132,6 +132,7 @@ class Docks:
         window.nodes.connect()
         self.inspector.selected.connect(self._select)
         self.inspector.operation_requested.connect(window.edits.apply)
+        self.inspector.form_requested.connect(window.edits.ask)
         self.inspector.values_requested.connect(window.weights.view)
         self.history.go.connect(lambda index: window.need_tab().document.go(index))
         self.history.save_recipe.connect(window.files.save_recipe)

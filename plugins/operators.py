@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from graftwerk.backend.engines.ort_operators import DOMAIN as CONTRIB
-from graftwerk.backend.engines.ort_operators import contrib_schemas
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.operators import STANDARD, Operator, of_schemas, operator_of, operators
 from graftwerk.plugins.tensorrt_catalog import PARSER_OPERATORS, PLUGINS
 
+#: The domain of ONNX Runtime's operators; those of its other domains are made by its own optimizer only.
+CONTRIB = "com.microsoft"
+
 
 @lru_cache(maxsize=1)
 def contrib_operators() -> tuple[Operator, ...]:
     """Those of ONNX Runtime; none where it is not installed. The first call imports it."""
+    from graftwerk.backend.engines.onnxruntime import contrib_schemas  # when operators are first listed
+
     try:
-        version, schemas = contrib_schemas()
+        version, schemas = contrib_schemas(CONTRIB)
     except Fault:
         return ()
     return tuple(of_schemas(schemas, CONTRIB, 1, f"ONNX Runtime {version}"))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from onnx import TensorProto
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
@@ -22,7 +23,9 @@ WANTED = {
     "floats": "numbers with commas between them", "strings": "texts with commas between them",
 }
 _SHORT = 150
-_NUMBERS = {name: number for number, name in DTYPE_NAMES.items()}
+#: Datatypes by their names here and in ONNX.
+_NUMBERS = {str(name): int(number) for name, number in TensorProto.DataType.items()}
+_NUMBERS |= {name: number for number, name in DTYPE_NAMES.items()}
 
 
 def typed(attribute: Attribute, text: str) -> Any:
@@ -52,8 +55,8 @@ def _read(attribute: Attribute, text: str) -> Any:
 def _one(attribute: Attribute, kind: str, text: str) -> Any:
     if kind == "string":
         return text
-    if kind == "int" and text in attribute.choices:
-        return _NUMBERS[text]
+    if kind == "int" and text.upper() in _NUMBERS and any(isinstance(one, str) for one in attribute.choices):
+        return _NUMBERS[text.upper()]
     try:
         if kind == "int":
             return int(text)

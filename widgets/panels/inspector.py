@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from onnx import AttributeProto
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QToolButton, QVBoxLayout, QWidget
@@ -13,12 +10,16 @@ from graftwerk.backend.engines.report import Profile, Report
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.attributes import find_attribute
 from graftwerk.backend.graph.graph import Graph, NodeId, TensorName
+from graftwerk.backend.graph.operators import Attribute
+from graftwerk.backend.graph.schema import TYPE_WORDS
 from graftwerk.backend.graph.statistics import Statistics
 from graftwerk.backend.graph.tensors import Initializer
-from graftwerk.backend.operations.attributes import RemoveAttribute, SetAttribute
+from graftwerk.backend.operations.attributes import RemoveAttribute, SetAttribute, SetAttributes
 from graftwerk.backend.operations.registry import Operation, Selection
 from graftwerk.backend.operations.rename import RenameNode, RenameTensor
+from graftwerk.plugins.operators import described
 from graftwerk.widgets.icons import theme_icon
+from graftwerk.widgets.panels.attribute_form import typed
 from graftwerk.widgets.panels.compiled_rows import Compiled, Timed
 from graftwerk.widgets.panels.elided_edit import ElidedEdit
 from graftwerk.widgets.panels.inspector_page import Page, Row
@@ -40,6 +41,8 @@ class Inspector(QWidget):
 
     selected = Signal(object)
     operation_requested = Signal(object)
+    #: an Operation whose form is to be shown
+    form_requested = Signal(object)
     #: the name of a weight that was double-clicked
     values_requested = Signal(str)
 
@@ -58,6 +61,9 @@ class Inspector(QWidget):
         self.about.setCheckable(True)
         self.about.setToolTip("What this operator does")
         self.about.toggled.connect(self._show_doc)
+        self.all_attributes = QToolButton()
+        self.all_attributes.setToolTip("All attributes with their defaults and texts (Ctrl+Enter)")
+        self.all_attributes.clicked.connect(self._edit_all)
         self.name = ElidedEdit()
         self.name.setFont(mono_font())
         self.name.setStyleSheet(
@@ -74,6 +80,7 @@ class Inspector(QWidget):
         self.rows.activated_row.connect(self._on_row)
         self.rows.double_clicked.connect(self._on_double_click)
         self.rows.why_not = self._why_not
+        self.rows.choices = self._choices
         self.rows.edited.connect(self._set_attribute)
         self.rows.left.connect(lambda: self._say(""))
         self.rows.removal.connect(self._remove_attribute)
@@ -85,6 +92,7 @@ class Inspector(QWidget):
         top = QHBoxLayout()
         top.setContentsMargins(14, 10, 8, 0)
         top.addWidget(self.title, 1)
+        top.addWidget(self.all_attributes)
         top.addWidget(self.about)
         below = QVBoxLayout()
         below.setContentsMargins(8, 0, 14, 0)  # the name's frame shows only around what is typed
@@ -105,6 +113,7 @@ class Inspector(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         self.about.setIcon(theme_icon("info", theme))
+        self.all_attributes.setIcon(theme_icon("rename", theme))
         self.rows.set_theme(theme)
 
     def show_nothing(self) -> None:
@@ -137,6 +146,7 @@ class Inspector(QWidget):
             self._say("")
             self.about.setChecked(False)
         self.about.setVisible(bool(self._page.doc))
+        self.all_attributes.setVisible(self._page.named == "node")
         self._show_doc()
         weights = [section.weight for section in self._page.sections if section.weight is not None]
         unknown = [weight for weight in weights if self.loader.known(weight) is None]
@@ -227,37 +237,51 @@ class Inspector(QWidget):
         return self._graph, self._selection.nodes[0]
 
     def _attribute(self, name: str, text: str) -> SetAttribute | None:
-        """What was typed for an attribute; None where the node has gone meanwhile, or the attribute."""
+        """What was typed for an attribute; None where the node has gone meanwhile, or the attribute. Raises Fault where
+        it can't be that."""
         graph, node = self._node()
         attribute = find_attribute(graph.nodes[node], name)
-        return SetAttribute(graph.ref(node), name, typed_value(attribute, text)) if attribute is not None else None
+        if attribute is None:
+            return None
+        return SetAttribute(graph.ref(node), name, typed(self.described_attribute(attribute), text))
+
+    def described_attribute(self, attribute: AttributeProto) -> Attribute:
+        """What is known of an attribute of the shown node: by its operator's description, else its type alone."""
+        graph, node = self._node()
+        record = graph.nodes[node]
+        operator = described(graph, record.op_type, record.domain)
+        known = operator.attribute(attribute.name) if operator is not None else None
+        word = TYPE_WORDS[attribute.type]
+        return known if known is not None and known.type == word else Attribute(attribute.name, word)
+
+    def _choices(self, name: str) -> tuple[str, ...]:
+        graph, node = self._node()
+        attribute = find_attribute(graph.nodes[node], name)
+        return tuple(map(str, self.described_attribute(attribute).choices)) if attribute is not None else ()
 
     def _why_not(self, name: str, text: str) -> str:
-        operation = self._attribute(name, text) if len(self._selection.nodes) == 1 else None
+        if len(self._selection.nodes) != 1:
+            return ""
+        try:
+            operation = self._attribute(name, text)
+        except Fault as fault:
+            self._say(". ".join(filter(None, [fault.message, fault.hint])))
+            return self.reason.text()
         return self._blocked(operation) if operation is not None else ""
 
     def _set_attribute(self, name: str, text: str) -> None:
-        operation = self._attribute(name, text)
-        if operation is not None:
-            self._request(operation)
+        if not self._why_not(name, text):
+            operation = self._attribute(name, text)
+            if operation is not None:
+                self._request(operation)
+
+    def _edit_all(self) -> None:
+        graph, node = self._node()
+        self.form_requested.emit(SetAttributes(graph.ref(node), {}))
 
     def _remove_attribute(self, name: str) -> None:
         graph, node = self._node()
         self._request(RemoveAttribute(graph.ref(node), name))
-
-
-def typed_value(attribute: AttributeProto, text: str) -> Any:
-    """What somebody typed for an attribute, as JSON: lists without brackets, texts without quotes. What can't be read
-    stays a text, for the operation to refuse."""
-    if attribute.type == AttributeProto.STRING:
-        return text
-    if attribute.type == AttributeProto.STRINGS and not text.startswith("["):
-        return [part.strip() for part in text.split(",") if part.strip()]
-    is_list = attribute.type in (AttributeProto.INTS, AttributeProto.FLOATS)
-    try:
-        return json.loads(f"[{text}]" if is_list and not text.startswith("[") else text)
-    except json.JSONDecodeError:
-        return text
 
 
 def statistics_rows(found: Statistics) -> list[Row]:

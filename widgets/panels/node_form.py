@@ -26,8 +26,10 @@ _FREE = 2
 
 
 class NodeDialog(QDialog):
-    """Base: a title (`name` is the window's), a text, a part that scrolls, why it can't be done, and the buttons. `accepted_operation` carries
-    the Operation. It stays open beside the window until it is answered."""
+    """Base: a title (`name` is the window's), a text, a part that scrolls, why it can't be done, and the buttons.
+
+    `accepted_operation` carries the Operation. It stays open beside the window until it is answered.
+    """
 
     accepted_operation = Signal(object)
 

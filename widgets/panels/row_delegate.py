@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QHelpEvent, QKeyEvent, QPainter, QPen
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QCompleter,
     QLineEdit,
     QStyle,
     QStyledItemDelegate,
@@ -185,8 +186,20 @@ class RowDelegate(QStyledItemDelegate):
         editor.setAlignment(Qt.AlignmentFlag.AlignRight)
         editor.setStyleSheet("QLineEdit { padding: 0 5px; border-radius: 4px; min-height: 0; }")
         editor.textEdited.connect(lambda: self._mark(editor, ""))
+        line = index.data(LINE)
+        choices = self.view.choices(line.attribute) if isinstance(line, Row) else ()
+        if choices:
+            self._offer(editor, list(choices))
         self._editor = editor
         return editor
+
+    def _offer(self, editor: QLineEdit, choices: list[str]) -> None:
+        """Lists what may be chosen below the editor; it can be typed as well."""
+        completer = QCompleter(choices, editor)
+        completer.setCompletionMode(QCompleter.CompletionMode.UnfilteredPopupCompletion)
+        completer.setMaxVisibleItems(12)
+        editor.setCompleter(completer)
+        QTimer.singleShot(0, editor, completer.complete)
 
     @property
     def open_editor(self) -> QLineEdit | None:

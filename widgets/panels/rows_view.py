@@ -43,6 +43,8 @@ class RowsView(QListView):
         super().__init__(parent)
         #: why an attribute can't have the typed text, "" where it can; its editor stays open until then
         self.why_not: Callable[[str, str], str] = lambda attribute, text: ""
+        #: the values that an attribute may have, where these are few
+        self.choices: Callable[[str], Sequence[str]] = lambda attribute: ()
         self.lines = _Lines(self)
         self.rows_delegate = RowDelegate(self)
         self.setModel(self.lines)

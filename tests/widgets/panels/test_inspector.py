@@ -22,6 +22,8 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName
+from graftwerk.backend.graph.operators import Attribute
+from graftwerk.backend.graph.schema import TYPE_WORDS
 from graftwerk.backend.graph.statistics import PIECE, Statistics
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.operations.attributes import RemoveAttribute, SetAttribute
@@ -29,7 +31,8 @@ from graftwerk.backend.operations.plugin import ReplaceWithPlugin
 from graftwerk.backend.operations.qdq_insert import InsertQdq, InsertQdqLayer
 from graftwerk.backend.operations.registry import Selection, apply
 from graftwerk.backend.operations.rename import RenameNode, RenameTensor
-from graftwerk.widgets.panels.inspector import Inspector, typed_value
+from graftwerk.widgets.panels.attribute_form import typed
+from graftwerk.widgets.panels.inspector import Inspector
 from graftwerk.widgets.panels.inspector_page import MOST, Row, size_text
 from graftwerk.widgets.panels.node_page import attribute_text
 
@@ -362,13 +365,18 @@ def test_values_are_copied(inspector: Inspector, digits: Graph) -> None:
     assert QGuiApplication.clipboard().text() == str(digits.type_of(digits.nodes[conv].input[1]))
 
 
-@pytest.mark.parametrize(("value", "text", "typed"), [
-    ([1, 1], "2, 3", [2, 3]), ([1, 1], "[2,3]", [2, 3]), ([1], "x", "x"), (3, "4", 4), (0.5, "1e-3", 0.001),
-    ("a", "SAME", "SAME"), (["a"], "b, c", ["b", "c"]), (1, "FP16", "FP16"),
+@pytest.mark.parametrize(("value", "text", "read"), [
+    ([1, 1], "2, 3", [2, 3]), ([1, 1], "[2,3]", [2, 3]), ([1], "x", Fault("a is integers with commas between them")),
+    (3, "4", 4), (0.5, "1e-3", 0.001), ("a", "SAME", "SAME"), (["a"], "b, c", ["b", "c"]),
+    (1, "many", Fault("a is an integer, not 'many'")), (0.5, "", Fault("a is a number")),
 ])  # fmt: skip
-def test_attributes_are_typed_without_brackets_and_quotes(value: object, text: str, typed: object) -> None:
-    attribute = make_node("X", [], [], a=value).attribute[0]
-    assert typed_value(attribute, text) == typed
+def test_attributes_are_typed_without_brackets_and_quotes(value: object, text: str, read: object) -> None:
+    attribute = Attribute("a", TYPE_WORDS[make_node("X", [], [], a=value).attribute[0].type])
+    if isinstance(read, Fault):
+        with pytest.raises(Fault, match=read.message):
+            typed(attribute, text)
+    else:
+        assert typed(attribute, text) == read
 
 
 def test_long_lists_end(inspector: Inspector, digits: Graph) -> None:
