@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from onnx import NodeProto
+
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.attributes import make_attributes
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName
-from graftwerk.backend.graph.schema import accepts, close_names, dtype_word, operator_names, schema_of
+from graftwerk.backend.graph.schema import close_names, operator_names, schema_of
+from graftwerk.backend.graph.sockets import why_unfit
 from graftwerk.backend.graph.standin import DOMAIN as STAND_INS
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 from graftwerk.backend.operations.retype import retype
@@ -86,11 +89,10 @@ class InsertNode(Operation):
             hint = "Give the others as extra inputs" if count < low else "Leave some of the extra inputs out"
             noun = "input" if allowed == "1" else "inputs"
             return Reason(f"{self.op_type} takes {allowed} {noun}, not {count}", hint)
-        for index, tensor in enumerate((self.tensor, *self.extra_inputs)):
-            known = graph.type_of(tensor) if tensor else None
-            if known is not None and not accepts(schema, index, known.dtype):
-                return Reason(f"{self.op_type} doesn't take {dtype_word(known.dtype)} as input {index}")
-        return None
+        record = NodeProto(op_type=self.op_type, domain=self._domain, input=(self.tensor, *self.extra_inputs))
+        record.attribute.extend(make_attributes(self.op_type, schema, self.attributes))
+        unfit = (why_unfit(graph, record, at, tensor) for at, tensor in enumerate(record.input) if tensor)
+        return next(filter(None, unfit), None)
 
     def apply(self, edit: Edit) -> None:
         schema = schema_of(edit, self.op_type, self._domain)
