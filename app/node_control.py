@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from graftwerk.app.window import Window
     from graftwerk.backend.graph.graph import Graph, NodeId
     from graftwerk.backend.graph.operators import Operator
+    from graftwerk.backend.operations.paste import PasteNodes
+    from graftwerk.widgets.panels.form import OperationDialog
     from graftwerk.widgets.panels.node_form import NodeDialog
 
     Sets = tuple[tuple[tuple[str, int], ...], tuple[str, ...]]
@@ -39,7 +41,7 @@ class NodeControl:
         """Listens to a tab's canvas."""
         canvas = tab.canvas
         canvas.operator_dropped.connect(lambda *drop: self.drop(tab, *drop))
-        canvas.operator_wanted.connect(lambda tensor, before, at: self.offer(tab, tensor, before))
+        canvas.operator_wanted.connect(lambda *wish: self.offer(tab, *wish))
         canvas.refused.connect(lambda text: self.window.say(text, error=True))
 
     # The palette
@@ -107,13 +109,14 @@ class NodeControl:
 
             self._apply(tab, AddNode(operator.name, domain=operator.domain), place)
 
-    def offer(self, tab: Tab, tensor: str, before: tuple[NodeId, ...]) -> None:
+    def offer(self, tab: Tab, tensor: str, before: tuple[NodeId, ...], at: QPoint) -> None:
         """Lets the user choose among the operators that take a tensor: to be put before some of its readers, or, with
-        none given, added."""
+        none given, added at a place of the screen."""
         from graftwerk.backend.graph.sockets import why_unfit
         from graftwerk.plugins.operators import all_operators
 
-        graph = tab.graph
+        graph, local = tab.graph, tab.canvas.mapFromGlobal(at)
+        place = tab.canvas.camera.to_scene(local.x(), local.y())
         fitting = [one for one in all_operators(graph) if one.inputs and not one.deprecated
                    and why_unfit(graph, _record(one), 0, tensor) is None]  # fmt: skip
 
@@ -121,20 +124,20 @@ class NodeControl:
             if before:
                 self._insert(tab, operator, tensor, before)
             else:
-                self._new_or_ask(tab, operator, tensor)
+                self._new_or_ask(tab, operator, tensor, place)
 
         self._choose(fitting, f"An operator that reads {tensor}", take)
 
-    def _new_or_ask(self, tab: Tab, operator: Operator, tensor: str) -> None:
+    def _new_or_ask(self, tab: Tab, operator: Operator, tensor: str, place: tuple[float, float]) -> None:
         """A node that reads one tensor: at once where it needs nothing else."""
         from graftwerk.backend.graph.graph import TensorName
         from graftwerk.backend.operations.add import AddNode
 
         alone = sum(port.option == "single" for port in operator.inputs) <= 1
         if alone and not any(one.required for one in operator.attributes):
-            self._apply(tab, AddNode(operator.name, (TensorName(tensor),), domain=operator.domain))
+            self._apply(tab, AddNode(operator.name, (TensorName(tensor),), domain=operator.domain), place)
         else:
-            self._ask_new(tab, operator, (tensor,))
+            self._ask_new(tab, operator, (tensor,), place)
 
     def _insert(self, tab: Tab, operator: Operator, tensor: str, before: tuple[NodeId, ...]) -> None:
         from graftwerk.backend.graph.graph import TensorName
@@ -202,16 +205,31 @@ class NodeControl:
 
     # Forms
 
-    def dialog_for(self, tab: Tab, operation: Operation) -> NodeDialog | None:
+    def dialog_for(self, tab: Tab, operation: Operation) -> NodeDialog | OperationDialog | None:
         """The form of an operation that has one of its own, None for the others."""
         from graftwerk.backend.operations.attributes import SetAttributes
+        from graftwerk.backend.operations.paste import PasteNodes
+        from graftwerk.backend.operations.rename_pattern import RenamePattern
         from graftwerk.backend.operations.swap import SwapOperator
 
         if isinstance(operation, SetAttributes):
             return self._attributes_dialog(tab, operation.node)
         if isinstance(operation, SwapOperator):
             return self._swap_dialog(tab, operation)
+        if isinstance(operation, PasteNodes) and operation.file:
+            return self._paste_dialog(tab, operation)
+        if isinstance(operation, RenamePattern):
+            from graftwerk.widgets.panels.rename_form import RenameDialog
+
+            return RenameDialog(operation, tab.graph, self.window.theme, self.window)
         return None
+
+    def _paste_dialog(self, tab: Tab, operation: PasteNodes) -> NodeDialog:
+        from graftwerk.backend.operations.merge import other_model
+        from graftwerk.widgets.panels.paste_form import PasteDialog
+
+        other = other_model(operation.file, tab.graph, operation.convert)
+        return PasteDialog(operation.file, other, operation.bound(tab.graph, other), tab.graph, self.window)
 
     def begin(self, operation: Operation) -> bool:
         """Lets an operator be chosen first, where an operation on nodes lacks one; whether it did."""
@@ -223,17 +241,16 @@ class NodeControl:
             self._choose(self._known(tab), "An operator to add", lambda one: self._ask_new(tab, one, operation.inputs))
             return True
         if isinstance(operation, InsertNode) and not operation.op_type:
-            before = tuple(tab.graph.find(ref) for ref in operation.before)
-            self.offer(tab, operation.tensor, before) if before else self._offer_on(tab, operation.tensor)
+            self._offer_on(tab, operation.tensor, tuple(tab.graph.find(ref) for ref in operation.before))
             return True
         return False
 
-    def _offer_on(self, tab: Tab, tensor: str) -> None:
+    def _offer_on(self, tab: Tab, tensor: str, before: tuple[NodeId, ...]) -> None:
         from graftwerk.backend.graph.sockets import why_unfit
 
         fitting = [one for one in self._known(tab) if one.inputs
                    and why_unfit(tab.graph, _record(one), 0, tensor) is None]  # fmt: skip
-        self._choose(fitting, f"An operator to insert on {tensor}", lambda one: self._insert(tab, one, tensor, ()))
+        self._choose(fitting, f"An operator to insert on {tensor}", lambda one: self._insert(tab, one, tensor, before))
 
     def _known(self, tab: Tab) -> list[Operator]:
         from graftwerk.plugins.operators import all_operators

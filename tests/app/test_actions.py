@@ -23,12 +23,15 @@ from graftwerk.backend.operations.registry import Selection, make, operations
 from graftwerk.widgets.panels.form import OperationDialog
 from graftwerk.widgets.panels.node_form import AttributesDialog, NodeDialog, SwapDialog
 from graftwerk.widgets.panels.palette import Palette
+from graftwerk.widgets.panels.rename_form import RenameDialog
 from tests.app import driving
 from tests.app.driving import context_menu, dialog_of, entry, messages, nodes_of, pick, point_of, text_of, wait_until
 
 Open = Callable[[Path], Tab]
 #: Operations that have a form of their own.
-FORMS: dict[str, type[QDialog]] = {"attribute.set_all": AttributesDialog, "node.swap": SwapDialog}
+FORMS: dict[str, type[QDialog]] = {
+    "attribute.set_all": AttributesDialog, "node.swap": SwapDialog, "graph.rename_pattern": RenameDialog,
+}  # fmt: skip
 
 
 @contextmanager

@@ -10,10 +10,11 @@ import onnx
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
 
 from graftwerk.app.tab import Tab
 from graftwerk.app.window import Window
-from graftwerk.widgets.panels.form import OperationDialog
+from graftwerk.widgets.panels.paste_form import PasteDialog
 from tests.app import driving
 from tests.app.driving import click, wait_until
 from tests.backend.operations.law_models import parsed
@@ -93,10 +94,19 @@ def test_what_finds_no_tensor_is_asked(open_model: Open, source: Path, tmp_path:
     path = _saved(tmp_path / "other.onnx", parsed("t (float[2,3] p) => (float[2,3] q) { q = Abs(p) }"))
     second = open_model(path)
     _key(second, Qt.Key.Key_V)
-    wait_until(lambda: window.findChildren(OperationDialog))
-    (dialog,) = window.findChildren(OperationDialog)
+    dialog = driving.dialog_of(window, PasteDialog)
     assert _ops(second) == ["Abs"]
-    dialog.close()
+    assert not dialog.apply_button.isEnabled()
+    assert "Nothing here fits what the nodes read as a (2×3 FP32)" in dialog.reason.text()
+    dialog.inputs["a"].setText("q")
+    wait_until(dialog.apply_button.isEnabled)
+    dialog.inputs["a"].clear()
+    dialog.as_inputs.click()
+    wait_until(dialog.apply_button.isEnabled)
+    QTest.mouseClick(dialog.apply_button, Qt.MouseButton.LeftButton)
+    assert [info.name for info in second.graph.inputs] == ["p", "a"]
+    assert _ops(second) == ["Abs", "Mul"]
+    np.testing.assert_array_equal(second.graph.initializers["w"].array(), [1, 2, 3])
 
 
 def test_other_texts_are_refused(open_model: Open, source: Path, window: Window) -> None:

@@ -23,6 +23,7 @@ from graftwerk.widgets.canvas.ports import Inlet, ports_of
 from graftwerk.widgets.panels.form import OperationDialog
 from graftwerk.widgets.panels.node_form import AttributesDialog, NewNodeDialog, SwapDialog
 from graftwerk.widgets.panels.palette import Palette
+from graftwerk.widgets.panels.rename_form import RenameDialog
 from tests.app import driving
 from tests.app.driving import click, context_menu, dialog_of, entry, point_of, wait_until
 from tests.backend.operations.law_models import parsed
@@ -406,3 +407,28 @@ def test_nodes_are_bypassed_and_become_identities(window: Window, tab: Tab) -> N
     QTest.mouseClick(dialog_of(window, OperationDialog).apply_button, LEFT)
     identity = tab.graph.nodes[named(tab, "Identity")]
     assert (list(identity.input), list(identity.output)) == (["s"], ["t"])
+
+
+def test_names_are_changed_by_a_pattern_after_a_look_at_them(window: Window, digits: Tab) -> None:
+    window.menus.shown["operation.graph.rename_pattern"].trigger()
+    dialog = dialog_of(window, RenameDialog)
+    dialog.form.editors["pattern"].set_value("^/(\\w+)/")
+    dialog.form.editors["replacement"].set_value("\\1.")
+    wait_until(lambda: dialog.apply_button.isEnabled())
+    rows = {one.old: one.new for one in dialog.model.rows}
+    assert rows["/stem/conv/Conv"] == "stem.conv/Conv"
+    assert f"{len(rows):,} names would change" in dialog.count.text()
+    dialog.form.editors["replacement"].set_value("")
+    dialog.form.editors["pattern"].set_value("^.*$")
+    wait_until(lambda: not dialog.apply_button.isEnabled())
+    assert "no name would be left" in dialog.model.rows[0].wrong
+    assert "can't" in dialog.count.text()
+    dialog.form.editors["pattern"].set_value("(")
+    wait_until(lambda: "Not a regular expression" in dialog.reason.text())
+    dialog.form.editors["pattern"].set_value("^/(\\w+)/")
+    dialog.form.editors["replacement"].set_value("\\1.")
+    wait_until(lambda: dialog.apply_button.isEnabled())
+    before = digits.document.graph
+    QTest.mouseClick(dialog.apply_button, LEFT)
+    assert digits.graph.find("stem.conv/Conv") == before.find("/stem/conv/Conv")
+    assert [info.name for info in digits.graph.inputs] == [info.name for info in before.inputs]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnx import NodeProto
+
 from graftwerk.backend.graph.diagram import Diagram, Kind
 from graftwerk.backend.graph.diagram_text import Chip, chips, leaf_name, scale_text
+from graftwerk.backend.graph.graph import Graph
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """`detail` stands behind or below the title."""
+    """`detail` stands behind or below the title. With `wrong`, it is what is wrong with the box."""
 
     title: str
     detail: str = ""
     chips: tuple[Chip, ...] = ()
+    wrong: bool = False
 
 
 class Captions:
@@ -43,6 +47,9 @@ class Captions:
         match int(diagram.kind[box]):
             case Kind.NODE:
                 record = graph.nodes[int(diagram.ref[box])]
+                missing = _open(graph, record)
+                if missing:
+                    return Caption(record.op_type, missing, tuple(chips(graph, record)), True)
                 return Caption(record.op_type, leaf_name(record.op_type, record.name), tuple(chips(graph, record)))
             case Kind.PILL:
                 scale = scale_text(graph, graph.nodes[int(diagram.ref[box])].input[1])
@@ -52,3 +59,13 @@ class Captions:
                 return Caption(diagram.path(box)[-1], f"{count} node{'s' if count != 1 else ''}")
         name = diagram.name(box)
         return Caption(name, self.tensor(name))
+
+
+def _open(graph: Graph, record: NodeProto) -> str:
+    """Which inputs of a node read nothing although they have to; asked only where the model is incomplete."""
+    if graph.incomplete is None:
+        return ""
+    from graftwerk.backend.graph.sockets import open_inputs
+
+    missing = open_inputs(graph, record)
+    return f"{', '.join(missing)} open" if missing else ""

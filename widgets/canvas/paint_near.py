@@ -52,7 +52,7 @@ class NearPainter:
     def _node(self, painter: QPainter, rect: QRectF, captions: Captions, stripe: str, look: Look, box: int) -> None:
         theme, letters, caption = look.theme, look.letters, captions.box(box)
         tinted = look.overlay.tinted and look.overlay.colors and stripe != theme.border_strong
-        painter.setPen(_border(look, box))
+        painter.setPen(_wrong_border(look) if caption.wrong and box not in look.marks.selected else _border(look, box))
         painter.setBrush(color(theme.tint(stripe) if tinted else theme.node))
         painter.drawRoundedRect(rect, RADIUS, RADIUS)
         painter.fillRect(QRectF(rect.left(), rect.top(), STRIPE, rect.height()), color(stripe))
@@ -65,7 +65,7 @@ class NearPainter:
         name = letters.name.elided(caption.detail, left) if caption.detail else ""
         if name:
             x = rect.right() - PADDING + 4 - letters.name.width(name)
-            _write(painter, letters.name, theme.muted, x, baseline, name)
+            _write(painter, letters.name, theme.warning if caption.wrong else theme.muted, x, baseline, name)
         if caption.chips:
             self._chips(painter, rect, captions, look, box)
 
@@ -146,6 +146,12 @@ def _border(look: Look, box: int) -> QPen:
     if box == marks.hovered:
         return pen(theme.edge_strong, 1.2)
     return pen(theme.node_border, 1.0)
+
+
+def _wrong_border(look: Look) -> QPen:
+    dashed = pen(look.theme.warning, 1.6)
+    dashed.setDashPattern([4, 2.5])
+    return dashed
 
 
 def _write(painter: QPainter, letters: Lettering, ink: str, x: float, baseline: float, text: str) -> None:

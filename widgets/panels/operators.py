@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from graftwerk.backend.graph.families import FAMILIES
 from graftwerk.backend.graph.operators import Attribute, Operator, Port
 from graftwerk.widgets.panels.attribute_form import about
 from graftwerk.widgets.panels.fuzzy import Fuzzy
@@ -120,7 +121,8 @@ class Operators(QWidget):
                 self.tree.setCurrentItem(first)
             return
         groups: dict[str, QTreeWidgetItem] = {}
-        for operator in self._operators:
+        order = {title: at for at, title in enumerate(FAMILIES.values())}
+        for operator in sorted(self._operators, key=lambda one: order.get(one.group, len(order))):
             group = groups.get(operator.group)
             if group is None:
                 group = groups[operator.group] = QTreeWidgetItem()
