@@ -132,6 +132,8 @@ def _shapes(tensors: Tensors, schema: OpSchema, record: NodeProto, index: int, t
     changed.CopyFrom(record)
     changed.input.extend([""] * (index + 1 - len(changed.input)))
     changed.input[index] = tensor
+    if not changed.output:
+        changed.output.extend(f"output {at}" for at in range(schema.min_output))
     if open_inputs(tensors, changed):
         return None  # inference needs all of them
     error = node_types(tensors, schema, changed)

@@ -55,10 +55,10 @@ class RewireInput(Operation):
         if self.input >= len(record.input) or not record.input[self.input]:
             return Reason("The input reads nothing", "Name a tensor")
         schema = schema_of(graph, record.op_type, record.domain)
-        if schema is not None and required(schema, self.input):
-            return Reason(f"Input {self.input} of {record.op_type} is not optional", "Name a tensor")
         if schema is not None and variadic(schema) and self.input < len(record.input) - 1:
             return Reason(f"The inputs of {record.op_type} have no gaps", "Disconnect the last one, or name a tensor")
+        if schema is not None and required(schema, self.input):
+            return Reason(f"Input {self.input} of {record.op_type} is not optional", "Name a tensor")
         return None
 
     def _cycle(self, graph: Graph, node: NodeId) -> Reason | None:

@@ -105,7 +105,7 @@ def test_what_finds_no_tensor_is_asked(open_model: Open, source: Path, tmp_path:
     wait_until(dialog.apply_button.isEnabled)
     QTest.mouseClick(dialog.apply_button, Qt.MouseButton.LeftButton)
     assert [info.name for info in second.graph.inputs] == ["p", "a"]
-    assert _ops(second) == ["Abs", "Mul"]
+    assert sorted(_ops(second)) == ["Abs", "Mul"]
     np.testing.assert_array_equal(second.graph.initializers["w"].array(), [1, 2, 3])
 
 
