@@ -163,12 +163,14 @@ class NodeControl:
     def _ask_new(self, tab: Tab, operator: Operator, inputs: Sequence[str],
                  place: tuple[float, float] | None = None) -> None:  # fmt: skip
         from graftwerk.backend.graph.graph import TensorName
+        from graftwerk.backend.graph.schema import schema_of
         from graftwerk.backend.operations.add import AddNode
 
         def build(inputs: list[str], attributes: dict[str, Any], name: str) -> Operation:
             return AddNode(operator.name, tuple(map(TensorName, inputs)), attributes, operator.domain, name)
 
-        self._dialog(tab, operator, build, inputs, place=place)
+        known = schema_of(tab.graph, operator.name, operator.domain) is not None
+        self._dialog(tab, operator, build, inputs, place=place, may_be_open=known)
 
     def _dialog(
         self, tab: Tab, operator: Operator, build: Callable[[list[str], dict[str, Any], str], Operation],

@@ -198,7 +198,16 @@ class NewNodeDialog(NodeDialog):
         return found
 
     def operation(self) -> Operation:
+        missing = self._missing()
+        if missing and not self._may_be_open:
+            raise Fault(f"{missing[0]} is needed: the name of a tensor", "", "Names are offered while you type")
         return self._build(self.tensors(), self.form.values(), self.name.text().strip())
+
+    def _missing(self) -> list[str]:
+        """Inputs that the operator needs and that are empty."""
+        there = [edit.text().strip() for edit in self.inputs]
+        return [port.name for at, port in enumerate(self.operator.inputs)
+                if port.option == "single" and (at >= len(there) or not there[at])]  # fmt: skip
 
     def mark(self, where: str) -> None:
         super().mark(where)
@@ -207,13 +216,10 @@ class NewNodeDialog(NodeDialog):
 
     def show_state(self, reason: Reason | None, text: str) -> None:
         super().show_state(reason, text)
-        there = [edit.text().strip() for edit in self.inputs]
-        missing = [port.name for at, port in enumerate(self.operator.inputs)
-                   if port.option == "single" and (at >= len(there) or not there[at])]  # fmt: skip
-        if reason is None and missing and self._may_be_open:
-            left = ", ".join(missing)
-            self.reason.setText(f"{left} stays open: the node is incomplete, and the model can't run, until something "
-                                f"is connected")  # fmt: skip
+        missing = self._missing()
+        if reason is None and missing:
+            left = f"{', '.join(missing)} stay{'s' if len(missing) == 1 else ''} open"
+            self.reason.setText(f"{left}: the model is incomplete, and can't run, until something is connected")
 
 
 def _preset(operator: Operator) -> dict[str, Any]:
