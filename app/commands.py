@@ -287,7 +287,7 @@ def _finish(
 ) -> int:
     """Writes the model, unless it is only to be told what would be done; tells the effect, and verifies."""
     found = effect(before, graph, remarks) if parsed.dry_run or parsed.json else None
-    said = verified(before, graph, parsed.inputs) if parsed.verify else None
+    said = verified(before, graph, parsed.verify_inputs) if parsed.verify else None
     code = 1 if said is not None and said.state != "verified" else 0
     moved = "" if parsed.dry_run else save(graph, parsed.output)
     if moved:

@@ -15,8 +15,8 @@ from graftwerk.app.output import prepare_streams, print_fault, silence_stdout
 from graftwerk.backend.fault import Fault
 
 COMMANDS = (
-    "info", "ops", "run", "apply", "export", "build", "profile", "verify", "retype", "sparsity", "prune", "diff", "shot",
-    "extract", "split", "new", "weights",
+    "info", "ops", "run", "apply", "export", "build", "profile", "verify", "retype", "sparsity", "prune", "diff",
+    "shot", "extract", "split", "new", "weights",
 )  # fmt: skip
 
 

@@ -23,12 +23,12 @@ SEEDS = (0, 1)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds --dry-run, --verify and --inputs."""
+    """Adds --dry-run, --verify and --verify-inputs."""
     parser.add_argument("--dry-run", action="store_true", help="tell what it would do, and write nothing")
     text = "run the model before and after with ONNX Runtime, and compare; exit code 1 where they differ"
     parser.add_argument("--verify", action="store_true", help=text)
     text = "for --verify, beside random ones: .npz, .npy or .pb"
-    parser.add_argument("--inputs", nargs="+", default=[], metavar="FILE", help=text)
+    parser.add_argument("--verify-inputs", nargs="+", default=[], metavar="FILE", help=text)
 
 
 def verified(before: Graph, after: Graph, files: list[str]) -> Verdict:

@@ -31,6 +31,11 @@ def icon(name: str) -> Path:
     return _existing(_FOLDER / f"{name}.svg" if name == "graftwerk" else _FOLDER / "icons" / f"{name}.svg")
 
 
+def data(name: str) -> Path:
+    """A file beside this one ("patterns.json"). Raises FileNotFoundError where there is none of that name."""
+    return _existing(_FOLDER / name)
+
+
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"no such resource: {path.relative_to(_FOLDER)}")

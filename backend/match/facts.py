@@ -85,15 +85,24 @@ class Facts:
         return self._defaults[op].get(name)
 
     def is_constant(self, tensor: str) -> bool:
+        """Whether it is a weight or made by a Constant, perhaps under other names: exporters share weights that way."""
+        tensor = self._source(tensor)
         if tensor in self.graph.initializers:
             return True
         made = self.graph.producer(tensor)
         return made is not None and is_constant_node(self.graph.nodes[made])
 
+    def _source(self, tensor: str) -> str:
+        made = self.graph.producer(tensor)
+        while made is not None and self.op(made) == "Identity":
+            tensor = self.inputs(made)[0]
+            made = self.graph.producer(tensor)
+        return tensor
+
     def constant(self, tensor: str) -> Any:
         """The value of a small constant: a number, or a list of them; a text that says so for a large one."""
         if tensor not in self._constants:
-            weight = stored(self.graph, tensor)
+            weight = stored(self.graph, self._source(tensor))
             if weight is None or weight.size > _MOST:
                 self._constants[tensor] = "a tensor" if weight is None else f"a tensor of {weight.size} values"
             else:

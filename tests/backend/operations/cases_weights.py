@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from graftwerk.backend.graph.graph import Graph
+from graftwerk.resources import model as bundled
 from tests.backend.operations import law_models as models
 from tests.backend.operations.law_case import Case
 
@@ -66,7 +67,7 @@ CASES = [
     Case("weights.to_external", models.digits, {"tensors": [STEM], "location": "parts", "files": "one for each"}),
     Case("weights.to_model", models.digits, {}, (("weights.to_external", {}),)),
     Case("weights.strip", models.digits, {}),
-    Case("weights.put_back", models.digits, {"file": str(models.bundled("digits"))}, (("weights.strip", {}),)),
+    Case("weights.put_back", models.digits, {"file": str(bundled("digits"))}, (("weights.strip", {}),)),
     Case("weights.from_constants", constants, {}),
     Case("weights.from_constants", constants, {"nodes": ["k"]}),
     Case("weights.to_constants", models.branches, {"tensors": ["w"]}),

@@ -150,7 +150,7 @@ def replayed(document: Document) -> bytes:
 
 
 def saved(graph: Graph) -> bytes:
-    return to_model(graph).SerializeToString(deterministic=True)
+    return bytes(to_model(graph).SerializeToString(deterministic=True))
 
 
 def test_a_step_that_stops_leaves_the_rest_waiting_and_in_the_recipe() -> None:

@@ -13,7 +13,6 @@ from pytestqt.qtbot import QtBot
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.document import Document
-from graftwerk.backend.operations.registry import make
 from graftwerk.backend.operations.step import Step
 from graftwerk.widgets.panels.history import History
 from graftwerk.widgets.panels.history_rows import ROW

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from graftwerk.backend.graph.edit import Edit
@@ -51,7 +52,7 @@ def test_a_sample_says_so_and_the_rest_can_be_read(qtbot: QtBot, monkeypatch: py
         histogram.show_weight(weight)
     assert histogram.note.text().startswith("Sampled: 32")
     with qtbot.waitSignal(histogram.found):
-        qtbot.mouseClick(histogram.whole, Qt.MouseButton.LeftButton)
+        QTest.mouseClick(histogram.whole, Qt.MouseButton.LeftButton)
     assert histogram.statistics == statistics(weight)
     assert histogram.statistics is not None
     assert read_text(histogram.statistics).startswith("All 262")
