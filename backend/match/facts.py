@@ -94,7 +94,7 @@ class Facts:
 
     def _source(self, tensor: str) -> str:
         made = self.graph.producer(tensor)
-        while made is not None and self.op(made) == "Identity":
+        while made is not None and self.op(made) == "Identity" and self.inputs(made):
             tensor = self.inputs(made)[0]
             made = self.graph.producer(tensor)
         return tensor

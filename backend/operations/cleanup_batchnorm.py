@@ -73,6 +73,8 @@ def obstacle(graph: Graph | Edit, node: NodeId) -> Reason | None:
         return Reason("It is in training mode, or normalizes every element by itself")
     if any(output and (graph.consumers(output) or graph.is_output(output)) for output in record.output[1:]):
         return Reason("Its statistics are read")
+    if len(record.input) < 5 or not all(record.input):
+        return Reason("Its inputs are not connected")
     made = graph.producer(record.input[0])
     linear = graph.nodes[made] if made is not None else None
     if linear is None or linear.op_type not in _LINEAR or linear.domain not in ("", "ai.onnx"):

@@ -52,13 +52,15 @@ def change_of(view: View, node: NodeId) -> Change | None:
     rule = _RULES.get(record.op_type)
     if rule is None or record.domain not in ("", "ai.onnx") or not record.output or not record.output[0]:
         return None
+    if not record.input or not record.input[0]:
+        return None  # it is not connected yet
     if any(output and (view.consumers(output) or view.is_output(output)) for output in record.output[1:]):
         return None  # every rule is about the first output
     return rule(view, record)
 
 
 def _first(view: View, record: NodeProto) -> Change | None:
-    return Change(record.input[0]) if record.input[0] else None
+    return Change(record.input[0])
 
 
 def _only_input(view: View, record: NodeProto) -> Change | None:

@@ -11,6 +11,7 @@ from onnx import AttributeProto, NodeProto, TensorProto, helper
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.attributes import fits_type
+from graftwerk.backend.graph.check import unconnected
 from graftwerk.backend.graph.constants import constant_value, is_constant_node, stored
 from graftwerk.backend.graph.convex import breaking_path, shown
 from graftwerk.backend.graph.edit import Edit
@@ -203,6 +204,9 @@ def cut(graph: Graph, region: Region) -> Cut | Reason:
     nodes = [node for node in chosen if not _shared_constant(graph, node, chosen)]
     if not nodes:
         return Reason("Select nodes that compute something")
+    opened = unconnected(graph.model.opset_import, (graph.nodes[node] for node in nodes)) if graph.incomplete else None
+    if opened is not None:
+        return opened
     path = breaking_path(graph, nodes)
     if path is not None:
         hint = "Select the nodes in between too, or leave out those at one end"

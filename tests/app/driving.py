@@ -34,7 +34,9 @@ def wait_until(condition: Callable[[], object], what: str = "") -> None:
     late.timeout.connect(lambda: loop.exit(1))
     check.start(2)
     late.start(PATIENCE)
-    assert loop.exec() == 0, f"gave up waiting {what}"
+    ended = loop.exec()
+    check.stop()  # a frame that a failure keeps alive would keep it asking
+    assert ended == 0, f"gave up waiting {what}"
 
 
 def finish(task: Task) -> Task:

@@ -278,6 +278,7 @@ def test_an_unused_output_of_the_other_model_leaves_nothing() -> None:
         (["Sigmoid_1"], files.SCALE, {"outputs": {"y": "y"}}, "no such tensor that is read of the nodes"),
         (["Sigmoid_1"], files.SCALE, {"outputs": {"s": "a"}}, "no such output of the other model"),
     ],
+    ids=["loop", "inputs", "outputs", "cycle", "no_outside", "not_read", "no_output"],  # not the temporary file's name
 )  # fmt: skip
 def test_what_can_t_be_replaced(nodes: list[str], file: str, values: dict[str, Any], message: str | None) -> None:
     graph = models.chain()
