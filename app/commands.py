@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         diff_command,
         engine_commands,
         new_command,
+        pattern_commands,
         precision_commands,
         pruning_commands,
         script_commands,
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     diff_command.add(commands)
     new_command.add(commands)
     weight_commands.add(commands)
+    pattern_commands.add(commands)
     return parser
 
 

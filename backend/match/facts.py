@@ -103,18 +103,31 @@ class Facts:
         """The value of a small constant: a number, or a list of them; a text that says so for a large one."""
         if tensor not in self._constants:
             weight = stored(self.graph, self._source(tensor))
-            if weight is None or weight.size > _MOST:
-                self._constants[tensor] = "a tensor" if weight is None else f"a tensor of {weight.size} values"
+            exact = self.exact(tensor)
+            if exact is not None:
+                self._constants[tensor] = _rounded(exact)
+            elif weight is None or weight.size <= _MOST:
+                self._constants[tensor] = "a tensor" if weight is None else "a value that can't be read"
             else:
-                try:
-                    values = weight.array()
-                    # float32 as people write it: 0.1 and not 0.10000000149
-                    numbers = [float(f"{one:.7g}") for one in values.ravel().tolist()] if values.dtype.kind in "fV" \
-                        else values.ravel().tolist()  # fmt: skip
-                    self._constants[tensor] = numbers[0] if len(numbers) == 1 else numbers
-                except (Fault, TypeError, ValueError):
-                    self._constants[tensor] = "a value that can't be read"
+                self._constants[tensor] = f"a tensor of {weight.size} values"
         return self._constants[tensor]
+
+    def exact(self, tensor: str) -> Any:
+        """The values of a small constant as they are: a number, or a list in the tensor's order; None of others."""
+        weight = stored(self.graph, self._source(tensor))
+        if weight is None or weight.size > _MOST:
+            return None
+        try:
+            values = weight.array()
+            found = (values.astype(np.float32) if values.dtype.kind == "V" else values).ravel().tolist()
+        except (Fault, TypeError, ValueError):
+            return None
+        return found[0] if len(found) == 1 else found
+
+    def size(self, tensor: str) -> int:
+        """Elements of a constant."""
+        weight = stored(self.graph, self._source(tensor))
+        return 0 if weight is None else weight.size
 
     @staticmethod
     def equal(there: Any, wanted: Any) -> bool:
@@ -126,3 +139,10 @@ class Facts:
         except (TypeError, ValueError):
             return bool(there == wanted)
         return one.shape == other.shape and bool(np.allclose(one, other, rtol=_TOLERANCE, atol=0, equal_nan=True))
+
+
+def _rounded(value: Any) -> Any:
+    """float32 as people write it: 0.1 and not 0.10000000149."""
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.7g}") if isinstance(value, float) else value

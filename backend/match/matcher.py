@@ -240,6 +240,10 @@ class Search:
         if not self.facts.is_constant(tensor):
             return False
         self._tensors[wanted.name] = tensor
+        if wanted.scalar and self.facts.size(tensor) != 1:
+            there = self.facts.constant(tensor)
+            if self._differs(f"A constant of {self.graph.ref(node)} is {there}, the pattern has a scalar"):
+                return False
         if wanted.value is None:
             return True
         there = self.facts.constant(tensor)

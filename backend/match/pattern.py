@@ -5,6 +5,7 @@
     t = Transpose(x) {perm=[0, 2, 1, 3]}  attributes that are given must be equal, the others may be anything
     a = Add|Sub(x, #c)                    one of several operators; #c is a constant of any value, called c
     b = Pow(a, #2)                        a constant of this value; #e=1e-5 has a name as well
+    b = Add(a, #c:scalar)                 a constant of one element
     ?d = Cast(b)                          a node that may be missing: what it reads is taken then
     r = Resize(d, _, ...)                 _ is an input that is left out, ... any inputs that follow
     z = com.microsoft::Gelu|*(r)          operators of other domains; * is any operator
@@ -30,21 +31,26 @@ ABSENT, REST = "_", "..."
 #: Optional nodes that a pattern may have: each doubles the number of forms that are looked for.
 _MOST_OPTIONAL = 6
 _LINE = re.compile(r"(\?)?\s*(\w+(?:\s*,\s*\w+)*)\s*=\s*([\w.:|*]+)\s*\(([^()]*)\)\s*(\{.*\})?\s*", re.DOTALL)
-_CONSTANT = re.compile(r"#([A-Za-z_]\w*)?=?(.*)", re.DOTALL)
+_CONSTANT = re.compile(r"#([A-Za-z_]\w*)?(:\s*scalar)?\s*=?(.*)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z]\w*")
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """An input that must be constant: of a value (a number, or a list in the tensor's order), or of any (None)."""
+    """An input that must be constant: of a value (a number, or a list in the tensor's order), or of any (None).
+
+    `scalar`: it has one element.
+    """
 
     name: str
     value: Any = None
+    scalar: bool = False
 
     def __str__(self) -> str:
         value = "" if self.value is None else json.dumps(self.value)
         shown = "" if self.name.startswith("_") else self.name
-        return f"#{shown}{'=' if shown and value else ''}{value}"
+        kind = ":scalar" if self.scalar else ""
+        return f"#{shown}{kind}{'=' if (shown or kind) and value else ''}{value}"
 
 
 Input = str | Constant
@@ -150,11 +156,11 @@ def _input(text: str, line: int, at: int) -> Input:
     if found is None:
         raise Fault(f"{text!r} is no input", f"line {line}", "A name, #c, #0.5, _ or ...")
     try:
-        value = json.loads(found[2]) if found[2] else None
+        value = json.loads(found[3]) if found[3] else None
     except ValueError:
         hint = "A number, or a list: #[0, -1]"
-        raise Fault(f"{found[2]!r} is no value of a constant", f"line {line}", hint) from None
-    return Constant(found[1] or f"_{line}_{at}", value)
+        raise Fault(f"{found[3]!r} is no value of a constant", f"line {line}", hint) from None
+    return Constant(found[1] or f"_{line}_{at}", value, bool(found[2]))
 
 
 def _attributes(text: str | None, line: int) -> dict[str, Any]:
