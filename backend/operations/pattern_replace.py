@@ -20,7 +20,7 @@ from graftwerk.backend.match.library import forms_of
 from graftwerk.backend.match.matcher import Occurrence, find
 from graftwerk.backend.match.selection import pattern_of
 from graftwerk.backend.operations.plugin import ReplaceWithPlugin
-from graftwerk.backend.operations.registry import Operation, Selection, operation, param, why_blocked
+from graftwerk.backend.operations.registry import Lines, Operation, Selection, operation, param, why_blocked
 from graftwerk.backend.operations.replace_node import ReplaceWithNode
 
 _TAKEN = re.compile(r"=(\[)?\s*(\w+)(?:\.(\w+))?\s*(?(1)\])")
@@ -38,7 +38,7 @@ class ReplacePattern(Operation):
     the new node's ports; where none are given, inputs are what the nodes read, but for constants of up to 16 elements.
     """
 
-    pattern: str = param(help="The name of a pattern in the library, or lines such as y = Add(x, #c:scalar)")
+    pattern: Lines = param(help="The name of a pattern in the library, or lines such as y = Add(x, #c:scalar)")
     op_type: str = param(label="Operator type", help="The plugin's, operator's or function's name")
     kind: Literal["plugin", "operator"] = param("plugin", label="Replace with")
     domain: str = param("", help="Empty: trt.plugins for a plugin, the standard one for an operator")
@@ -54,7 +54,7 @@ class ReplacePattern(Operation):
         if not selection.nodes:
             return Reason("Select one occurrence of the nodes to replace", "Or open Patterns for named ones")
         try:
-            return cls(str(pattern_of(graph, selection.nodes)), "CustomPlugin")
+            return cls(Lines(str(pattern_of(graph, selection.nodes))), "CustomPlugin")
         except Fault as fault:
             return Reason(fault.message, fault.hint)
 

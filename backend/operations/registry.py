@@ -15,6 +15,8 @@ from graftwerk.backend.graph.graph import Graph, NodeId
 
 #: A file that an operation reads: absolute, or relative to the working directory. A recipe keeps it relative to itself.
 FilePath = NewType("FilePath", str)
+#: A text of several lines.
+Lines = NewType("Lines", str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class Selection:
 class Operation:
     """Base of all operations: parameters are the fields, each made with a type and `param`.
 
-    Field types are what a recipe can hold: `TensorName`, `NodeRef`, str, tuples of them, `FilePath`, int, float, bool,
-    Literal, and dicts of JSON values.
+    Field types are what a recipe can hold: `TensorName`, `NodeRef`, str, tuples of them, `FilePath`, `Lines`, int, float,
+    bool, Literal, and dicts of JSON values.
     """
 
     info: ClassVar[OperationInfo]
@@ -84,7 +86,7 @@ class Operation:
 class Parameter:
     """One field of an operation as forms and the command line need it.
 
-    `kind` is tensor, tensors, node, nodes, text, texts, file, integer, number, flag, choice or json. `initial`
+    `kind` is tensor, tensors, node, nodes, text, lines, texts, file, integer, number, flag, choice or json. `initial`
     is its default, or an empty value of its type where it is required.
     """
 
@@ -206,7 +208,7 @@ def check_parameters(operation: Operation) -> None:
             raise Fault(f"{parameter.label} is {value}; at least {parameter.minimum:g} is needed", parameter.name)
         if parameter.maximum is not None and not value <= parameter.maximum:
             raise Fault(f"{parameter.label} is {value}; at most {parameter.maximum:g} is allowed", parameter.name)
-        if parameter.required and parameter.kind in ("tensor", "node", "text", "file") and value == "":
+        if parameter.required and parameter.kind in ("tensor", "node", "text", "lines", "file") and value == "":
             raise Fault(f"{parameter.label} is missing", parameter.name)
 
 
@@ -292,14 +294,14 @@ def _parameters(cls: type[Operation]) -> Iterator[Parameter]:
 
 
 _EMPTY: dict[str, Any] = {
-    "tensor": "", "tensors": (), "node": "", "nodes": (), "text": "", "texts": (), "file": "", "integer": 0,
-    "number": 0.0, "flag": False, "choice": "", "json": {},
+    "tensor": "", "tensors": (), "node": "", "nodes": (), "text": "", "lines": "", "texts": (), "file": "",
+    "integer": 0, "number": 0.0, "flag": False, "choice": "", "json": {},
 }
 
 
 def _kind(hint: Any) -> tuple[str, tuple[str, ...]]:
     name = getattr(hint, "__name__", "")
-    named = {"TensorName": "tensor", "NodeRef": "node", "FilePath": "file"}
+    named = {"TensorName": "tensor", "NodeRef": "node", "FilePath": "file", "Lines": "lines"}
     if name in named:
         return named[name], ()
     arguments = getattr(hint, "__args__", ())

@@ -30,6 +30,7 @@ from graftwerk.widgets.theme import mono_font
 
 _MOST = 2**31 - 1
 _JSON_LINES = 4
+_MOST_LINES = 14
 
 
 class Editor(QWidget):
@@ -110,6 +111,27 @@ class _Text(Editor):
     def set_value(self, value: Any) -> None:
         self._line.setText(value)
         self._line.setCursorPosition(0)
+
+
+class _Lines(Editor):
+    """A text of several lines, as high as they are."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__(parameter)
+        self._text = QPlainTextEdit()
+        self._text.setFont(mono_font())
+        self._text.setTabChangesFocus(True)
+        self._text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self._text.textChanged.connect(self.changed)
+        self._text.textChanged.connect(lambda: fit_lines(self._text, _MOST_LINES))
+        fit_lines(self._text, _MOST_LINES)
+        self._hold(self._text)
+
+    def value(self) -> str:
+        return self._text.toPlainText().strip()
+
+    def set_value(self, value: Any) -> None:
+        self._text.setPlainText(value)
 
 
 class _Texts(_Text):
@@ -222,10 +244,9 @@ class _Json(Editor):
         self._text = QPlainTextEdit()
         self._text.setFont(mono_font())
         self._text.setTabChangesFocus(True)
-        lines = self._text.fontMetrics().lineSpacing()
-        self._text.setFixedHeight(lines * 2 + 18)
         self._text.textChanged.connect(self.changed)
-        self._text.textChanged.connect(self._fit)
+        self._text.textChanged.connect(lambda: fit_lines(self._text, _JSON_LINES))
+        fit_lines(self._text, _JSON_LINES)
         self._hold(self._text)
 
     def value(self) -> Any:
@@ -241,9 +262,11 @@ class _Json(Editor):
     def set_value(self, value: Any) -> None:
         self._text.setPlainText("" if value in ({}, (), []) else json.dumps(value, ensure_ascii=False))
 
-    def _fit(self) -> None:
-        shown = min(max(2, self._text.document().lineCount()), _JSON_LINES)
-        self._text.setFixedHeight(self._text.fontMetrics().lineSpacing() * shown + 18)
+
+def fit_lines(text: QPlainTextEdit, most: int) -> None:
+    """Makes an editor as high as its text, within two lines and the most that it may have."""
+    shown = min(max(2, text.document().lineCount()), most)
+    text.setFixedHeight(text.fontMetrics().lineSpacing() * shown + 18)
 
 
 def make_editor(parameter: Parameter, graph: Graph) -> Editor:
@@ -256,6 +279,7 @@ def make_editor(parameter: Parameter, graph: Graph) -> Editor:
         "tensors": lambda: _Names(parameter, Names.of_tensors(graph)),
         "nodes": lambda: _Names(parameter, Names.of_nodes(graph)),
         "text": lambda: _Text(parameter),
+        "lines": lambda: _Lines(parameter),
         "texts": lambda: _Texts(parameter),
         "file": lambda: _File(parameter),
         "integer": lambda: _Integer(parameter),
