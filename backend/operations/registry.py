@@ -31,8 +31,8 @@ class Selection:
 class Operation:
     """Base of all operations: parameters are the fields, each made with a type and `param`.
 
-    Field types are what a recipe can hold: `TensorName`, `NodeRef`, str, tuples of them, `FilePath`, `Lines`, int, float,
-    bool, Literal, and dicts of JSON values.
+    Field types are what a recipe can hold: `TensorName`, `NodeRef`, str, tuples of them, `FilePath`, `Lines`, int,
+    float, bool, Literal, and dicts of JSON values.
     """
 
     info: ClassVar[OperationInfo]
