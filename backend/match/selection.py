@@ -61,6 +61,7 @@ def pattern_of(graph: Graph, nodes: Sequence[NodeId]) -> Pattern:
         found.append(PatternNode((facts.op(node),), inputs, results, compared))
         outputs += [
             names[tensor] for tensor in facts.outputs(node)
-            if tensor and (graph.is_output(tensor) or any(user not in chosen for user in graph.consumers(tensor)))
+            if tensor and (graph.is_output(tensor) or not set(graph.consumers(tensor)) <= chosen
+                           or not graph.consumers(tensor))
         ]  # fmt: skip
     return Pattern(tuple(found), tuple(outputs))

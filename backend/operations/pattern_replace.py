@@ -100,7 +100,9 @@ class ReplacePattern(Operation):
                 raise Fault("The pattern is not among the given nodes", self.within[0], hint)
         chosen, overlapping = found.apart()
         left = [f"{graph.ref(one.nodes[0])} stays: it overlaps with an occurrence before it" for one in overlapping]
-        return _acyclic(graph, chosen, left)
+        read = [one for one in chosen if any(graph.is_output(name) or graph.consumers(name) for name in one.outputs)]
+        left += [f"{graph.ref(one.nodes[0])} stays: nothing reads what it makes" for one in chosen if one not in read]
+        return _acyclic(graph, read, left)
 
     def _step(self, graph: Graph, one: Occurrence, facts: Facts, edit: Edit) -> ReplaceWithPlugin | ReplaceWithNode:
         nodes = tuple(graph.ref(node) for node in one.nodes)
@@ -131,20 +133,19 @@ class Plan:
 
 def _acyclic(graph: Graph, chosen: Sequence[Occurrence], left: list[str]) -> Plan:
     """Without occurrences that can't become one node each. Raises Fault where none is left."""
-    convex, first = [], ""
+    convex = []
     for one in chosen:
         path = breaking_path(graph, one.nodes)
         if path is None:
             convex.append(one)
         else:
             left.append(f"{graph.ref(one.nodes[0])} stays: a path leaves it and comes back: {shown(graph, path)}")
-            first = first or left[-1]
     while convex and (cycle := _cycle(graph, convex)):
         last = max(cycle)
         left.append(f"{graph.ref(convex[last].nodes[0])} stays: with the others replaced it would close a cycle")
         del convex[last]
     if not convex:
-        raise Fault("One node can take the place of no occurrence", "", first)
+        raise Fault("One node can take the place of no occurrence", "", left[0] if left else "")
     return Plan(tuple(convex), tuple(left))
 
 

@@ -194,7 +194,7 @@ def by_networkx(graph: Graph, nodes: set[int]) -> set[frozenset[int]]:
     whole, part = bipartite(graph), bipartite(graph, nodes)
     seen_outside = {
         tensor for node in nodes for tensor in graph.nodes[node].output
-        if graph.is_output(tensor) or any(user not in nodes for user in graph.consumers(tensor))
+        if graph.is_output(tensor) or not graph.consumers(tensor) or not set(graph.consumers(tensor)) <= nodes
     }  # fmt: skip
     matcher = DiGraphMatcher(
         whole, part, node_match=lambda a, b: a["kind"] == b["kind"],
