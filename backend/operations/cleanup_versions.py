@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Self
 
 import onnx
 from onnx import FunctionProto, ModelProto, TensorProto
@@ -12,7 +13,7 @@ from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.whole import adopt_whole, whole_model
-from graftwerk.backend.operations.registry import Operation, operation, param
+from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 
 #: Bytes of a weight that the converter may have to read: axes, sizes, scales.
 _SMALL = 1024
@@ -24,6 +25,10 @@ _DTYPE_IR: dict[int, int] = {
 }  # fmt: skip
 
 
+#: What forms begin with: the first versions that have 4-bit integers.
+_OPSET, _IR = 21, 10
+
+
 @operation("cleanup.convert_opset", title="Convert opset", menu="Clean up", preserves=True)
 @dataclass(frozen=True)
 class ConvertOpset(Operation):
@@ -32,7 +37,12 @@ class ConvertOpset(Operation):
     Large weights are not read. Where a node has no form in that version, nothing is changed, and the node is named.
     """
 
-    version: int = param(17, minimum=1, label="Opset")
+    version: int = param(minimum=1, label="Opset")
+
+    @classmethod
+    def suggest(cls, graph: Graph, selection: Selection) -> Self:
+        newest = onnx.defs.onnx_opset_version()
+        return cls(min(_OPSET, newest) if graph.opset() != _OPSET else newest)
 
     def blocked(self, graph: Graph) -> Reason | None:
         newest = onnx.defs.onnx_opset_version()
@@ -70,7 +80,11 @@ class ConvertIr(Operation):
     Refused where the model holds something that the format did not have then.
     """
 
-    version: int = param(10, minimum=3, label="IR version")
+    version: int = param(minimum=3, label="IR version")
+
+    @classmethod
+    def suggest(cls, graph: Graph, selection: Selection) -> Self:
+        return cls(_IR if graph.model.ir_version != _IR else onnx.IR_VERSION)
 
     def blocked(self, graph: Graph) -> Reason | None:
         if self.version > onnx.IR_VERSION:
