@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onnx import TensorProto
+
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import stage
 from graftwerk.backend.graph.graph import Graph
@@ -14,6 +16,7 @@ if TYPE_CHECKING:  # the window needs the settings at once, the jobs only when i
     from graftwerk.backend.engines.onnxruntime import ProfileOnnxRuntime
     from graftwerk.backend.engines.tensorrt_rtx import BuildRtx, ParseRtx
     from graftwerk.backend.engines.verify import VerifyModel
+    from graftwerk.backend.engines.verify_change import VerifyChange
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,36 @@ def verify_job(reference: Graph, graph: Graph, folder: Path, **settings: Any) ->
     second, stand_ins = with_stand_ins(graph)
     one, other = stage(first, folder / "reference"), stage(second, folder / "model")
     return VerifyModel(str(one), str(other), stand_ins=tuple(stand_ins), **settings)
+
+
+def change_job(before: Graph, after: Graph, folder: Path, **settings: Any) -> VerifyChange:
+    """Writes the revisions before and after an edit, plugin nodes as their original subgraph, and makes the job that
+    says whether they compute the same.
+
+    ONNX Runtime on a CPU computes FP16 in FP32 and lacks kernels for BF16. So where the edit made tensors FP16 or BF16,
+    what is run is a copy in which each of them is rounded, with the tolerance of such a rounding.
+    """
+    from graftwerk.backend.engines.verify_change import VerifyChange
+    from graftwerk.backend.graph.standin import with_stand_ins
+
+    first, _ = with_stand_ins(before)
+    second, stand_ins = with_stand_ins(after)
+    if _retyped(before, after):
+        from graftwerk.backend.precision.rounded import rounded
+
+        copy = rounded(second.with_types(after.types))
+        second, count = copy.graph, len(copy.names)
+        settings = {"relative": 1e-2, "absolute": 1e-2, "note": f"{count} tensors rounded", **settings}
+    one, other = stage(first, folder / "reference"), stage(second, folder / "model")
+    return VerifyChange(str(one), str(other), stand_ins=tuple(stand_ins), **settings)
+
+
+def _retyped(before: Graph, after: Graph) -> bool:
+    """Whether a tensor is FP16 or BF16 that was none, or there are such tensors for the first time."""
+    small = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    now = {name for name, kind in after.types.items() if kind.dtype in small}
+    then = {name for name, kind in before.types.items() if kind.dtype in small}
+    return bool(now) and (not then or any(name in before.types for name in now - then))
 
 
 def _with_own_names(graph: Graph) -> Graph:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import onnx
 from onnx import ModelProto
 
 from graftwerk.backend.fault import Fault, Reason
@@ -126,10 +127,24 @@ def _held_back(graph: Graph) -> tuple[str, ...]:
 
 
 def _adopt(edit: Edit, whole: Whole, changed: ModelProto, library: str) -> None:
+    """Takes what a library made of the model, unless it broke it: that is refused, and says what the checker says."""
+    words = _invalid(changed)
+    if words and not _invalid(whole.model):
+        hint = "The other operations of Clean up may do; the model is unchanged"
+        raise Fault(f"{library} made a model of it that is not valid: {words}", "", hint)
     adopt_whole(edit, whole, changed)
     same = edit.initializers.keys() == edit.base.initializers.keys()
     if not edit.touched and same and all(edit.initializers[n] is w for n, w in edit.base.initializers.items()):
         raise Fault(f"{library} found nothing to do", "", _NOTHING)
+
+
+def _invalid(model: ModelProto) -> str:
+    """The first words of onnx's checker on a model, "" where it is valid."""
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        return str(error).strip().splitlines()[0]
+    return ""
 
 
 @contextlib.contextmanager
