@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto, TensorProto
@@ -12,6 +12,10 @@ from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import NodeId
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import TensorType
+
+
+#: Nodes in a row that a library may make one of: Conv, BatchNormalization and what is between them.
+_FUSED = 4
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,9 @@ def adopt_whole(edit: Edit, whole: Whole, changed: ModelProto) -> None:
     """Takes what a library made of `whole` as changes of the graph. Its inputs and outputs, functions and imports of
     operator sets stay as they are.
 
-    A node of the changed model is the one that has its name and operator, or else that made its first output; records
-    that do the same as before are not touched, nor are weights whose values are the same.
+    A node of the changed model is the one that has its name and operator, or else that made its first output or was
+    fused with the one that did; records that do the same as before are not touched, nor are
+    weights whose values are the same.
     """
     found, fresh = _matched(edit, changed.graph.node)
     gone = [node for node in edit.nodes if node not in found]
@@ -99,11 +104,23 @@ def _matched(edit: Edit, records: Iterable[NodeProto]) -> tuple[dict[NodeId, Nod
             waiting.append(record)
     for record in waiting:
         node = next((edit.producer(output) for output in record.output if output), None)
+        node = _fused_into(edit, node, record, found)
         if node is not None and node not in found:
             found[node] = record
         else:
             fresh.append(record)
     return found, fresh
+
+
+def _fused_into(edit: Edit, made: NodeId | None, record: NodeProto, found: Container[NodeId]) -> NodeId | None:
+    """The node that took over the output of `made`: one before it of the record's operator, or else itself."""
+    node = made
+    for _ in range(_FUSED):
+        if node is None or edit.nodes[node].op_type == record.op_type or not edit.nodes[node].input:
+            break
+        node = edit.producer(edit.nodes[node].input[0])
+    alike = node is not None and node not in found and edit.nodes[node].op_type == record.op_type
+    return node if alike else made
 
 
 def _adopt_weights(edit: Edit, whole: Whole, changed: ModelProto) -> None:

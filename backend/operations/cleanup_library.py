@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx
-from onnx import ModelProto
+from onnx import GraphProto, ModelProto, NodeProto
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
-from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.graph import Graph, bodies
 from graftwerk.backend.graph.whole import Whole, adopt_whole, whole_model
 from graftwerk.backend.operations.registry import Operation, operation, param
 
@@ -21,6 +21,7 @@ _MIB = 1 << 20
 _LARGE = _MIB
 #: Of weights in memory at once, what libraries copy a few times over.
 _READ = 512 * _MIB
+_JOINT = "::"
 _NOTHING = "It left the model as it is"
 
 
@@ -45,6 +46,7 @@ class Sanitize(Operation):
 
     def apply(self, edit: Edit) -> None:
         whole = whole_model(edit, _largest(edit), types=True)
+        _disguise(whole.model.graph)
         with _quiet(), _faults("Polygraphy"):
             changed = self._sanitized(whole.model)
         _adopt(edit, whole, changed, "Polygraphy")
@@ -91,6 +93,7 @@ class Simplify(Operation):
 
     def apply(self, edit: Edit) -> None:
         whole = whole_model(edit, _largest(edit))
+        _disguise(whole.model.graph)
         model = ModelProto()
         model.CopyFrom(whole.model)  # it changes what it is given
         with _quiet(), _faults("onnxslim"):
@@ -128,6 +131,7 @@ def _held_back(graph: Graph) -> tuple[str, ...]:
 
 def _adopt(edit: Edit, whole: Whole, changed: ModelProto, library: str) -> None:
     """Takes what a library made of the model, unless it broke it: that is refused, and says what the checker says."""
+    _reveal(changed.graph)
     words = _invalid(changed)
     if words and not _invalid(whole.model):
         hint = "The other operations of Clean up may do; the model is unchanged"
@@ -136,6 +140,26 @@ def _adopt(edit: Edit, whole: Whole, changed: ModelProto, library: str) -> None:
     same = edit.initializers.keys() == edit.base.initializers.keys()
     if not edit.touched and same and all(edit.initializers[n] is w for n, w in edit.base.initializers.items()):
         raise Fault(f"{library} found nothing to do", "", _NOTHING)
+
+
+def _disguise(graph: GraphProto) -> None:
+    """Gives operators of other domains names that are in no domain: libraries look at the name alone, and would take a
+    plugin that is called Identity for ONNX's."""
+    for record in _all_nodes(graph):
+        if record.domain not in ("", "ai.onnx"):
+            record.op_type = f"{record.domain}{_JOINT}{record.op_type}"
+
+
+def _reveal(graph: GraphProto) -> None:
+    for record in _all_nodes(graph):
+        record.op_type = record.op_type.rpartition(_JOINT)[2]
+
+
+def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    for record in graph.node:
+        yield record
+        for _, body in bodies(record):
+            yield from _all_nodes(body)
 
 
 def _invalid(model: ModelProto) -> str:
