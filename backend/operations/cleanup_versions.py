@@ -41,8 +41,7 @@ class ConvertOpset(Operation):
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> Self:
-        newest = onnx.defs.onnx_opset_version()
-        return cls(min(_OPSET, newest) if graph.opset() != _OPSET else newest)
+        return cls(_OPSET)
 
     def blocked(self, graph: Graph) -> Reason | None:
         newest = onnx.defs.onnx_opset_version()
@@ -84,7 +83,7 @@ class ConvertIr(Operation):
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> Self:
-        return cls(_IR if graph.model.ir_version != _IR else onnx.IR_VERSION)
+        return cls(_IR)
 
     def blocked(self, graph: Graph) -> Reason | None:
         if self.version > onnx.IR_VERSION:

@@ -366,7 +366,7 @@ def test_a_hundred_jobs_leave_nothing_behind(make_pool: MakePool) -> None:
     outcomes = [handle.wait(LONG) for handle in handles]
     assert sum(isinstance(outcome, Finished) for outcome in outcomes) == 90
     pool.close()
-    assert descriptors() == before
+    assert descriptors() <= before  # what other tests left open may close meanwhile
     assert threading.active_count() == threads
     pids = {outcome.result["pid"] for outcome in outcomes if isinstance(outcome, Finished)}
     assert all(gone(pid) for pid in pids)
