@@ -207,7 +207,7 @@ def standard_actions() -> Iterator[Action]:
 def operation_actions() -> Iterator[Action]:
     """One action for every registered operation."""
     for found in operations().values():
-        title = found.title + ("…" if found.parameters else "")
+        title = found.title + ("…" if found.parameters or found.tells else "")
         start, why = partial(_start, found), partial(_why_not, found)
         yield Action(f"operation.{found.id}", title, found.menu, start, found.shortcut, why)
 

@@ -42,7 +42,7 @@ class EditControl:
             self.window.show_fault(suggested.fault(), found.title)
         elif self.window.nodes.begin(suggested):
             pass
-        elif found.parameters:
+        elif found.parameters or found.tells:
             self.ask(suggested)
         else:
             self.apply(suggested)
@@ -55,6 +55,8 @@ class EditControl:
         path = tab.path
         dialog = self.window.nodes.dialog_for(tab, operation) or OperationDialog(operation, tab.graph, self.window)
         # The form stays open beside the window: by then another tab or graph may be shown, or this one be gone.
+        if operation.info.tells and isinstance(dialog, OperationDialog):
+            self.window.cleanup.watch(dialog, tab, path)
         dialog.accepted_operation.connect(lambda made: self.apply_to(tab, made, path))
         tab.destroyed.connect(dialog.close)
         dialog.show()
@@ -73,12 +75,15 @@ class EditControl:
         if is_slow(operation):
             self._apply_in_job(tab, operation)
         else:
-            self.window.attempt(lambda: tab.document.apply(operation), operation.summary())
+            before = tab.document.graph
+            if self.window.attempt(lambda: tab.document.apply(operation), operation.summary()):
+                self.window.cleanup.verify(tab, before, operation)
 
     def _apply_in_job(self, tab: Tab, operation: Operation) -> None:
         from graftwerk.backend.operations.in_job import apply_job, take_result
 
         graph = tab.document.graph
+        foreseen = self.window.cleanup.foreseen(graph, operation)
 
         def done(outcome: Finished | Failed) -> None:
             if tab not in self.window.tabs():
@@ -91,9 +96,13 @@ class EditControl:
                 self.window.say(f"{operation.info.title}: the model was edited meanwhile; do it again", error=True)
             else:
                 path = Path(outcome.result["model"])
-                self.window.attempt(
+                if self.window.attempt(
                     lambda: tab.document.push(operation, take_result(graph, path)), operation.summary()
-                )
+                ):
+                    self.window.cleanup.verify(tab, graph, operation)
 
+        if foreseen is not None:  # its form has shown what it does, and so it is done
+            done(foreseen)
+            return
         title = f"{operation.info.title} in {tab.title}"
         self.window.jobs.submit(title, lambda folder: apply_job(graph, operation, folder), done)

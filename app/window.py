@@ -14,6 +14,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWidget, QTabWidget
 
+from graftwerk.app.cleanup_control import CleanupControl
 from graftwerk.app.clipboard_control import ClipboardControl
 from graftwerk.app.compare_control import CompareControl
 from graftwerk.app.docks import Docks
@@ -60,6 +61,7 @@ class Window(QMainWindow):
         self.recipes = RecipeControl(self)
         self.edits = EditControl(self)
         self.clipboard = ClipboardControl(self)
+        self.cleanup = CleanupControl(self)
         self.nodes = NodeControl(self)
         self.engines = EngineControl(self)
         self.searching = SearchControl(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import load, save
@@ -15,6 +15,9 @@ from graftwerk.backend.operations.recipe import Recipe, revisions
 from graftwerk.backend.operations.recipe_files import check_files
 from graftwerk.backend.operations.registry import Operation, apply
 from graftwerk.backend.operations.step import Step
+
+if TYPE_CHECKING:
+    from graftwerk.backend.engines.verify_change import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class Document:
         #: What undo goes back to where the recipe was rewritten last, and redo after that.
         self._before_rewrite: History | None = None
         self._after_rewrite: History | None = None
+        #: What came of verifying the step that made a revision, by the revision's number.
+        self.verdicts: dict[int, Verdict] = {}
 
     @classmethod
     def open(cls, path: Path) -> Document:
@@ -206,6 +211,11 @@ class Document:
         self._history = replace(self._history, revisions=found)
         self._changed()
         return True
+
+    def set_verdict(self, revision: int, verdict: Verdict) -> None:
+        """Takes what came of verifying the step that made a revision."""
+        self.verdicts[revision] = verdict
+        self._changed()
 
     def save(self, path: Path | None = None) -> str:
         """Saves the shown revision; gives what `files.save` does. Raises Fault where it can't be written, and is dirty

@@ -13,7 +13,6 @@ from graftwerk.backend.graph.graph import NodeId
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import TensorType
 
-
 #: Nodes in a row that a library may make one of: Conv, BatchNormalization and what is between them.
 _FUSED = 4
 

@@ -29,15 +29,18 @@ class Effect:
     file_bytes: tuple[int, int]
     remarks: tuple[str, ...] = field(default=())
 
+    def facts(self) -> list[tuple[str, str]]:
+        """The figures for people: what each is of, and the figure."""
+        found = [("Nodes", _change(*self.nodes))]
+        for word, counts in (("Added", self.added), ("Removed", self.removed), ("Changed", self.changed)):
+            if counts:
+                found.append((word, ", ".join(f"{name} ×{count}" for name, count in counts.items())))
+        found.append(("Weights", f"{_change(*self.weights)}; values {_change(*self.weight_bytes)} bytes"))
+        return [*found, ("File", f"{_change(*self.file_bytes)} bytes")]
+
     def lines(self) -> list[str]:
         """For people: the figures, then the remarks."""
-        found = [f"Nodes {self.nodes[0]:,} → {self.nodes[1]:,}"]
-        for word, counts in (("added", self.added), ("removed", self.removed), ("changed", self.changed)):
-            if counts:
-                found.append(f"{word.capitalize()}: " + ", ".join(f"{name} ×{count}" for name, count in counts.items()))
-        found.append(f"Weights {_change(*self.weights)}; values {_change(*self.weight_bytes)} bytes")
-        found.append(f"File {_change(*self.file_bytes)} bytes")
-        return [*found, *self.remarks]
+        return [*(f"{name}: {figure}" for name, figure in self.facts()), *self.remarks]
 
 
 def effect(before: Graph, after: Graph, remarks: tuple[str, ...] = ()) -> Effect:

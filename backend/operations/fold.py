@@ -37,7 +37,7 @@ _GROWING = frozenset({
 _SINK = "GraftwerkFolded"
 
 
-@operation("graph.fold_constants", title="Fold constants", menu="Model", preserves=True, slow=True)
+@operation("graph.fold_constants", title="Fold constants", menu="Clean up", preserves=True, slow=True)
 @dataclass(frozen=True)
 class FoldConstants(Operation):
     """Compute what depends only on constants, with ONNX Runtime, and keep the results as weights.

@@ -3,7 +3,7 @@ revision that shares everything the operation left alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,17 @@ from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.jobs.context import JobContext
 from graftwerk.backend.jobs.protocol import job
+from graftwerk.backend.operations.effect import effect
 from graftwerk.backend.operations.registry import Operation, apply, make, parameters
 
 
 @job("operation.apply")
 @dataclass(frozen=True)
 class ApplyOperation:
-    """Apply one operation to the model in a file. `types` is a file of inferred types. Gives `{"model": path}`."""
+    """Apply one operation to the model in a file. `types` is a file of inferred types.
+
+    Gives `{"model": path, "effect": fields of an Effect}`.
+    """
 
     model: str
     types: str
@@ -35,10 +39,12 @@ class ApplyOperation:
         step = make(self.operation, self.parameters)
         context.phase(step.info.title)
         types = msgspec.json.decode(Path(self.types).read_bytes(), type=dict[str, TensorType])
-        result = apply(step, load(Path(self.model)).with_types(types))
+        graph = load(Path(self.model)).with_types(types)
+        result = apply(step, graph)
+        found = effect(graph, result, step.remarks(graph, result))
         path = Path(self.model).with_name("result.onnx")
         save(result, path)
-        return {"model": str(path)}
+        return {"model": str(path), "effect": asdict(found)}
 
 
 def apply_job(graph: Graph, operation: Operation, folder: Path) -> ApplyOperation:

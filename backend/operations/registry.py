@@ -118,7 +118,14 @@ class OperationInfo:
     slow: bool
     shortcut: str
 
+    @property
+    def tells(self) -> bool:
+        """Whether its form tells what it would do to the model, and it is verified once it is done."""
+        return self.menu == CLEANUP
 
+
+#: The menu of what makes a model smaller or simpler and leaves what it computes as it is.
+CLEANUP = "Clean up"
 #: Levels of lists and objects that a parameter may have: far more than any attribute needs.
 _DEPTH = 32
 _registry: dict[str, OperationInfo] = {}

@@ -13,7 +13,7 @@ from graftwerk.backend.graph.standin import stand_in
 from graftwerk.backend.operations.registry import Operation, operation
 
 
-@operation("graph.remove_unused", title="Remove unused", menu="Model", preserves=True)
+@operation("graph.remove_unused", title="Remove unused", menu="Clean up", preserves=True)
 @dataclass(frozen=True)
 class RemoveUnused(Operation):
     """Remove nodes whose outputs nothing needs, weights that nothing reads, and functions that nothing calls.

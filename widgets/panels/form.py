@@ -147,6 +147,12 @@ class OperationDialog(QDialog):
         self._inside = inside
         self.resize(500, 400)
 
+    def add_below(self, widget: QWidget) -> None:
+        """Shows something more under the parameters."""
+        layout = self._inside.layout()
+        assert layout is not None
+        layout.addWidget(widget)
+
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         wanted = self.height() - self._scroll_height() + self._inside.heightForWidth(self.width())

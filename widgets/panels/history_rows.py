@@ -33,17 +33,23 @@ _LONG_NAME = re.compile(r"/?\S*/([^\s/]+/[^\s/]+)")
 _MIME = "application/x-graftwerk-step"
 
 
+#: The look of what came of verifying a step.
+_ROLES = {"verified": "success", "differs": "error", "not verified": "warning"}
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row. `state` is here, done, undone, stopped (can't be done) or waiting (behind such a one).
 
-    `below` is a second line: a comment, or why the step can't be done. `off`: the step is left out.
+    `below` is a second line: a comment, what came of verifying the step, or why it can't be done; `role` is the look of
+    that line, as of a label. `off`: the step is left out.
     """
 
     text: str
     state: str
     below: str = ""
     off: bool = False
+    role: str = "muted"
 
     @property
     def faint(self) -> bool:
@@ -58,7 +64,10 @@ def rows_of(document: Document) -> list[Row]:
         step = revision.line or Step("")
         text = revision.operation.summary() if revision.operation is not None else _summary(step, history.parameters)
         state = "here" if at == history.at else "undone" if at > history.at else "done"
-        rows.append(Row(text, state, step.comment, not step.enabled))
+        verdict = document.verdicts.get(revision.graph.revision)
+        below = " · ".join(filter(None, [verdict.text if verdict is not None else "", step.comment]))
+        role = _ROLES.get(verdict.state, "muted") if verdict is not None else "muted"
+        rows.append(Row(text, state, below, not step.enabled, role))
     for at, step in enumerate(history.waiting):
         stopped = history.stopped if at == 0 else None
         reason = f"{stopped.message}. {stopped.hint}" if stopped is not None else step.comment
@@ -168,7 +177,7 @@ class Card(QStyledItemDelegate):
         self._draw(painter, place, summary)
         if row.below:
             painter.setFont(option.font)
-            painter.setPen(QColor(theme.error if row.state == "stopped" else theme.muted))
+            painter.setPen(QColor(theme.error if row.state == "stopped" else getattr(theme, row.role)))
             self._draw(painter, place.translated(0, line.height()), " ".join(row.below.split()))
         painter.restore()
 

@@ -27,7 +27,7 @@ def test_a_broken_result_of_a_library_is_refused() -> None:
         }"""
     )
     before = fingerprint(graph)
-    with pytest.raises(Fault, match="onnxslim made a model of it that is not valid: .*'o' is not an output"):
+    with pytest.raises(Fault, match=r"onnxslim made a model of it that is not valid: .*'o' is not an output"):
         apply(make("cleanup.simplify", {}), graph)
     assert fingerprint(graph) == before
 
