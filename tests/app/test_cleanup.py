@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnx
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from graftwerk.app.tab import Tab
@@ -58,8 +59,8 @@ def test_every_form_of_clean_up_tells_first(window: Window, open_model: Open, mo
     assert "tolerance 0.001 relative + 1e-05, 2 sets of inputs" in found.text
     row = window.docks.history.model.rows[1]
     assert (row.below, row.role) == (found.text, "success")
-    press_key(window, driving.Qt.Key.Key_Z, driving.CONTROL)
-    press_key(window, driving.Qt.Key.Key_Z, driving.CONTROL | driving.SHIFT)
+    press_key(window, Qt.Key.Key_Z, driving.CONTROL)
+    press_key(window, Qt.Key.Key_Z, driving.CONTROL | driving.SHIFT)
     assert verdict(tab) is found
 
 
