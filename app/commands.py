@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         diff_command,
         engine_commands,
         new_command,
+        opset_command,
         pattern_commands,
         precision_commands,
         pruning_commands,
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     new_command.add(commands)
     weight_commands.add(commands)
     pattern_commands.add(commands)
+    opset_command.add(commands)
     return parser
 
 
@@ -192,7 +194,7 @@ def _run(operation: str, arguments: Sequence[str]) -> int:
     given = {p.name: getattr(parsed, f"param_{p.name}") for p in found.parameters}
     with _hinting(f"`graftwerk ops {operation}` says what it takes"):
         step = make(operation, {name: value for name, value in given.items() if value is not None})
-    graph = _load_typed(parsed.model)
+    graph = load_typed(parsed.model)
     with _hinting(f"`graftwerk ops {operation}` says what it takes; `graftwerk info MODEL --nodes` lists the nodes"):
         changed = apply(step, graph)
     return _finish(graph, changed, parsed, 1, step.remarks(graph, changed))
@@ -254,7 +256,7 @@ def _apply(parsed: argparse.Namespace) -> int:
     if parsed.output is not None:
         check_outputs({"model": parsed.output}, [parsed.recipe])
     recipe = Recipe.load(parsed.recipe)
-    graph = _load_typed(parsed.model)
+    graph = load_typed(parsed.model)
 
     def step(number: int, operation: Operation) -> None:
         print(f"[{number}/{len(recipe.steps)}] {operation.summary()}", file=sys.stderr)
@@ -275,7 +277,7 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _load_typed(path: Path) -> Graph:
+def load_typed(path: Path) -> Graph:
     """A model with the types that operations ask for, as far as they can be inferred."""
     graph = load(path)
     try:

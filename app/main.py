@@ -16,7 +16,7 @@ from graftwerk.backend.fault import Fault
 
 COMMANDS = (
     "info", "ops", "run", "apply", "export", "build", "profile", "verify", "retype", "sparsity", "prune", "diff",
-    "shot", "extract", "split", "new", "weights", "find", "patterns",
+    "shot", "extract", "split", "new", "weights", "find", "patterns", "opsets",
 )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from PySide6.QtWidgets import QMenu
 
 from graftwerk.app.actions import Action, operation_actions, standard_actions
 from graftwerk.app.node_control import node_actions
+from graftwerk.app.opset_control import opset_actions
+from graftwerk.app.pattern_control import pattern_actions
 from graftwerk.app.precision_control import precision_actions
 from graftwerk.app.pruning_control import pruning_actions
 
@@ -33,8 +35,10 @@ class Menus:
         self._actions: dict[str, Action] = {}
         self._make(standard_actions())
         self._make(node_actions())
+        self._make(pattern_actions())
         self._make(precision_actions())
         self._make(pruning_actions())
+        self._make(opset_actions())
         self._menus = {title: window.menuBar().addMenu(title) for title in _MENUS}
 
     def complete(self) -> None:

@@ -17,6 +17,8 @@ from graftwerk.backend.operations.registry import Operation, Selection, operatio
 
 #: Bytes of a weight that the converter may have to read: axes, sizes, scales.
 _SMALL = 1024
+#: What the converter says where an operator can't be taken over the border of a version.
+_NO_WAY = re.compile(r"No Adapter From Version \$?(?P<since>\d+) for (?P<kind>\w+)")
 #: Features of the format, and the IR version that brought them (onnx.proto, enum Version).
 _METADATA_IR, _FUNCTION_IR, _SPARSE_IR, _LONE_WEIGHTS_IR = 10, 8, 5, 4
 _DTYPE_IR: dict[int, int] = {
@@ -146,6 +148,14 @@ def _formless(graph: Graph, version: int) -> Reason | None:
 
 def _refusal(graph: Graph, version: int, text: str) -> Fault:
     words = text.rpartition("failed: ")[2].strip()
+    missing = _NO_WAY.search(words)
+    if missing:
+        kind, since = missing["kind"], int(missing["since"])
+        nodes = [graph.ref(node) for node, record in graph.nodes.items() if record.op_type == kind]
+        way = "back " if since > version else ""
+        message = f"{kind} changed with opset {since}, and onnx's converter knows no way {way}to opset {version}"
+        hint = f"No opset before {since} can be reached, then" if since > version else ""
+        return Fault(message, next(iter(nodes), ""), hint or "Choose another opset, or replace the node first")
     found = re.search(r"(?:for|of) (\w+)", words)
     kind = found[1] if found else ""
     node = next((graph.ref(n) for n, record in graph.nodes.items() if record.op_type == kind), "")

@@ -94,6 +94,9 @@ class TableDialog(QDialog):
         rows = (self._rows[item.data(Qt.ItemDataRole.UserRole)] for item in items if item is not None)
         return tuple(ref for row in rows if row.usable for ref in row.refs)
 
+    def any_chosen(self) -> bool:
+        return bool(self.table.selectionModel().selectedRows())
+
     def refs(self) -> tuple[str, ...]:
         """The nodes of the chosen rows, of all usable rows with none chosen."""
         return self._chosen() or tuple(ref for row in self._rows if row.usable for ref in row.refs)
