@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from graftwerk.widgets.panels.layers import LayerTable
     from graftwerk.widgets.panels.operators import Operators
     from graftwerk.widgets.panels.outline import Outline
+    from graftwerk.widgets.panels.patterns import Patterns
     from graftwerk.widgets.panels.precision import PrecisionPanel
     from graftwerk.widgets.panels.problems import Problems
     from graftwerk.widgets.panels.timeline import Timeline
     from graftwerk.widgets.panels.times import TimesPanel
 
-    Panel = (Outline | Operators | History | Inspector | Timeline | TimesPanel | LayerTable | PrecisionPanel | Problems
-             | JobsPanel)  # fmt: skip
+    Panel = (Outline | Operators | Patterns | History | Inspector | Timeline | TimesPanel | LayerTable | PrecisionPanel
+             | Problems | JobsPanel)  # fmt: skip
 
 _LEFT, _RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 _BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
@@ -37,13 +38,13 @@ _PAUSE = 120
 #: Smallest size of a panel, pixels.
 _LEAST = (120, 64)
 #: Changes whenever the set of docks does: a layout that was saved for another set is not restored.
-_LAYOUT_VERSION = 2
+_LAYOUT_VERSION = 3
 
 
 #: Every dock by the key of its panel, with its title and where it stands at first.
 _PLACES = (
-    ("outline", "Outline", _LEFT), ("operators", "Operators", _LEFT), ("recipe", "Recipe", _LEFT),
-    ("inspector", "Inspector", _RIGHT),
+    ("outline", "Outline", _LEFT), ("operators", "Operators", _LEFT), ("patterns", "Patterns", _LEFT),
+    ("recipe", "Recipe", _LEFT), ("inspector", "Inspector", _RIGHT),
     ("timeline", "Timeline", _BOTTOM), ("times", "Times", _BOTTOM), ("layers", "Layers", _BOTTOM),
     ("precision", "Precision", _BOTTOM), ("problems", "Problems", _BOTTOM), ("jobs", "Jobs", _BOTTOM),
 )  # fmt: skip
@@ -57,6 +58,7 @@ class Docks:
 
     outline: Outline
     operators: Operators
+    patterns: Patterns
     history: History
     inspector: Inspector
     timeline: Timeline
@@ -95,19 +97,20 @@ class Docks:
         from graftwerk.widgets.panels.layers import LayerTable
         from graftwerk.widgets.panels.operators import Operators
         from graftwerk.widgets.panels.outline import Outline
+        from graftwerk.widgets.panels.patterns import Patterns
         from graftwerk.widgets.panels.precision import PrecisionPanel
         from graftwerk.widgets.panels.problems import Problems
         from graftwerk.widgets.panels.timeline import Timeline
         from graftwerk.widgets.panels.times import TimesPanel
 
         self.outline, self.history, self.inspector = Outline(), History(), Inspector()
-        self.operators = Operators()
+        self.operators, self.patterns = Operators(), Patterns()
         self.timeline, self.times, self.layers = Timeline(), TimesPanel(), LayerTable()
         self.precision, self.problems, self.jobs = PrecisionPanel(), Problems(), JobsPanel()
         self._panels = {
-            "outline": self.outline, "operators": self.operators, "recipe": self.history, "inspector": self.inspector,
-            "timeline": self.timeline, "times": self.times, "layers": self.layers, "precision": self.precision,
-            "problems": self.problems, "jobs": self.jobs,
+            "outline": self.outline, "operators": self.operators, "patterns": self.patterns, "recipe": self.history,
+            "inspector": self.inspector, "timeline": self.timeline, "times": self.times, "layers": self.layers,
+            "precision": self.precision, "problems": self.problems, "jobs": self.jobs,
         }  # fmt: skip
         self.set_theme(self.window.theme)
         for key, panel in self._panels.items():
@@ -130,6 +133,7 @@ class Docks:
         window = self.window
         self.outline.selected.connect(self._select)
         window.nodes.connect()
+        window.patterns.connect()
         self.inspector.selected.connect(self._select)
         self.inspector.operation_requested.connect(window.edits.apply)
         self.inspector.form_requested.connect(window.edits.ask)
@@ -210,6 +214,7 @@ class Docks:
         fill: dict[str, Callable[[], object]] = {
             "outline": lambda: self.outline.set_graph(tab.graph if tab else None),
             "operators": self.window.nodes.list_operators,
+            "patterns": self.window.patterns.fill,
             "recipe": lambda: self.history.set_document(tab.document if tab else None),
             "inspector": lambda: self._inspect(tab),
             "timeline": lambda: self.timeline.set_profile(profile, old_profile),
@@ -291,12 +296,13 @@ class Docks:
     def reset(self) -> None:
         """Puts every panel where it stood at first."""
         window = self.window
-        for key, dock in self._docks.items():
+        for key, _, area in _PLACES:
+            dock = self._docks[key]
             dock.setFloating(False)
-            area = _LEFT if key in ("outline", "operators", "recipe") else _RIGHT if key == "inspector" else _BOTTOM
             window.addDockWidget(area, dock)
             dock.show()
-        window.tabifyDockWidget(self._docks["outline"], self._docks["operators"])
+        for key in ("operators", "patterns"):
+            window.tabifyDockWidget(self._docks["outline"], self._docks[key])
         self._docks["outline"].raise_()
         first = self._docks["timeline"]
         for key in ("times", "layers", "precision", "problems", "jobs"):

@@ -24,6 +24,7 @@ from graftwerk.app.file_control import FileControl
 from graftwerk.app.jobs import Jobs
 from graftwerk.app.menus import Menus
 from graftwerk.app.node_control import NodeControl
+from graftwerk.app.pattern_control import PatternControl
 from graftwerk.app.recipe_control import RecipeControl
 from graftwerk.app.recovery_control import RecoveryControl
 from graftwerk.app.search_control import SearchControl
@@ -63,6 +64,7 @@ class Window(QMainWindow):
         self.clipboard = ClipboardControl(self)
         self.cleanup = CleanupControl(self)
         self.nodes = NodeControl(self)
+        self.patterns = PatternControl(self)
         self.engines = EngineControl(self)
         self.searching = SearchControl(self)
         self.paintings: dict[Tab, Painter] = {}

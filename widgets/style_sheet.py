@@ -78,6 +78,7 @@ QPushButton[primary="true"]:disabled, QToolButton[role="primary"]:disabled {
     background: $sunken; color: $faint; border-color: $border;
 }
 QPushButton[flat="true"] { background: transparent; border-color: transparent; color: $link; padding: 5px 6px; }
+QPushButton[flat="true"][menu="true"] { padding-right: 20px; }
 QPushButton[flat="true"]:hover { background: $hover; }
 QPushButton[flat="true"]:focus { border-color: $accent; }
 QPushButton[flat="true"]:disabled { color: $faint; }
