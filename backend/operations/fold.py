@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from math import prod
 
 import onnx
 from onnx import ModelProto, NodeProto
@@ -17,11 +16,12 @@ from graftwerk.backend.graph.external import external_location, node_tensors
 from graftwerk.backend.graph.graph import Graph, NodeId, bodies, reads
 from graftwerk.backend.graph.schema import schema_of
 from graftwerk.backend.graph.sockets import open_inputs
-from graftwerk.backend.graph.tensors import BITS
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.delete import drop_constant
+from graftwerk.backend.operations.fold_limit import refuse_growth, size_of, too_large
 from graftwerk.backend.operations.known_shapes import known_value, shape_nodes
 from graftwerk.backend.operations.registry import Operation, operation, param
+from graftwerk.backend.operations.shape_chains import fold_targets, reshapes, target
 from graftwerk.backend.operations.unused import remove_idle
 
 #: Quantization of weights stays in the graph: TensorRT reads precision from it (TensorRT documentation, "Explicit
@@ -42,12 +42,15 @@ _SINK = "GraftwerkFolded"
 class FoldConstants(Operation):
     """Compute what depends only on constants, with ONNX Runtime, and keep the results as weights.
 
-    Shapes that are known count as constants. Results larger than *limit* MiB are left to be computed by the engine:
-    an Expand of a scalar would only bloat the file. QuantizeLinear and DequantizeLinear stay, since TensorRT takes
+    Shapes that are known count as constants, and the target of a Reshape that is known but for sizes of what it
+    reshapes is folded too. Results larger than *limit* MiB are left to be computed by the engine, and named: an Expand
+    of a scalar would only bloat the file. Where the file would grow by more than *growth* MiB in all, nothing is
+    folded, and what would make it so is named. QuantizeLinear and DequantizeLinear stay, since TensorRT takes
     precision from them; so do random operators, plugins and everything else that onnx doesn't know.
     """
 
     limit: float = param(16.0, minimum=0.0, maximum=2048.0, label="Largest result, MiB", help="A file holds 2048")
+    growth: float = param(64.0, minimum=0.0, maximum=2048.0, label="File may grow by, MiB")
     shapes: bool = param(True, help="Fold shapes that are known")
 
     def blocked(self, graph: Graph) -> Reason | None:
@@ -55,17 +58,29 @@ class FoldConstants(Operation):
             return None
         if self.shapes and any(known_value(graph, node) is not None for node in shape_nodes(graph)):
             return None
+        if self.shapes and any(target(graph, node) is not None for node in reshapes(graph)):
+            return None
         return Reason("Nothing depends on constants alone")
 
     def apply(self, edit: Edit) -> None:
         if self.shapes:
             _fold_shapes(edit)
-        limit = int(self.limit * (1 << 20))
-        while _fold_once(edit, limit):
+        while _fold_once(edit, self._bytes):
             pass  # a fold can make the shape of what was too uncertain to compute known
+        if self.shapes:
+            fold_targets(edit)
         if not edit.touched:
-            hint = "What depends on constants alone is larger than the limit, or ONNX Runtime can't compute it"
+            left = _left(edit, self._bytes)
+            hint = ". ".join([*left[:3], "ONNX Runtime can't compute the rest" if not left else "Raise the limit"])
             raise Fault("Nothing could be folded", "", hint)
+        refuse_growth(edit, self.growth)
+
+    def remarks(self, before: Graph, after: Graph) -> tuple[str, ...]:
+        return tuple(_left(Edit(after), self._bytes))
+
+    @property
+    def _bytes(self) -> int:
+        return int(self.limit * (1 << 20))
 
 
 def _fold_shapes(edit: Edit) -> None:
@@ -182,9 +197,7 @@ def _within(edit: Edit, region: set[NodeId], limit: int) -> set[NodeId]:
     """The region without results that are larger than the limit or might be, and without what depends on them."""
     if not region:
         return region
-    outputs = [output for node in region for output in edit.nodes[node].output if output]
-    model = onnx.shape_inference.infer_shapes(region_model(edit, region, outputs, values=False), data_prop=True)
-    types = {info.name: TensorType.of(info.type) for info in (*model.graph.value_info, *model.graph.output)}
+    types = _types(edit, region)
     kept: set[NodeId] = set()
     for node in edit.nodes:
         if node in region and _foldable(edit, node, kept):
@@ -195,14 +208,25 @@ def _within(edit: Edit, region: set[NodeId], limit: int) -> set[NodeId]:
     return kept
 
 
+def _types(edit: Edit, region: set[NodeId]) -> dict[str, TensorType]:
+    outputs = [output for node in region for output in edit.nodes[node].output if output]
+    model = onnx.shape_inference.infer_shapes(region_model(edit, region, outputs, values=False), data_prop=True)
+    return {info.name: TensorType.of(info.type) for info in (*model.graph.value_info, *model.graph.output)}
+
+
+def _left(edit: Edit, limit: int) -> list[str]:
+    """What depends on constants alone and is too large to be kept, a sentence each."""
+    region = _region(edit)
+    return list(too_large(edit, region, _types(edit, region), limit).values()) if region else []
+
+
 def _small(kind: TensorType | None, limit: int, growing: bool) -> bool:
     """Whether a result is a tensor of numbers of at most `limit` bytes; where its size is not known, whether the
     operator makes nothing that is much larger than what it reads."""
     if kind is None or kind.shape is None or not all(isinstance(size, int) for size in kind.shape):
         return not growing
-    if kind.dtype not in BITS:
-        return False  # strings, which graphsurgeon can't keep
-    return prod(size for size in kind.shape if isinstance(size, int)) * BITS[kind.dtype] // 8 <= limit
+    size = size_of(kind)
+    return size is not None and size <= limit  # strings have none, and graphsurgeon can't keep them
 
 
 def _without_aliases(edit: Edit, region: set[NodeId]) -> set[NodeId]:
