@@ -17,17 +17,19 @@ from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef
 from graftwerk.backend.operations.delete import drop_constant
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 
-_LINEAR = ("Conv", "ConvTranspose", "Gemm")
+_LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_NAMES = "Conv, ConvTranspose, Gemm or MatMul"
 Values = NDArray[np.float64]
 
 
 @operation("cleanup.fuse_batch_norm", title="Fuse batch normalization", menu="Clean up", preserves=True)
 @dataclass(frozen=True)
 class FuseBatchNorm(Operation):
-    """Multiply BatchNormalization into the weights and bias of the Conv, ConvTranspose or Gemm before it.
+    """Multiply BatchNormalization into the weights and bias of the Conv, ConvTranspose, Gemm or MatMul before it.
 
     W' = W·s and b' = (b - mean)·s + B for each output channel, with s = scale / sqrt(var + epsilon) (ONNX,
-    BatchNormalization), in double precision, then in the datatype of the weight. Only where nothing else reads the
+    BatchNormalization), in double precision, then in the datatype of the weight. A
+    MatMul of matrices becomes a Gemm, which has a bias. Only where nothing else reads the
     linear operator's output and all parameters are constants; what stays says why in the result's remarks.
     """
 
@@ -78,7 +80,9 @@ def obstacle(graph: Graph | Edit, node: NodeId) -> Reason | None:
     made = graph.producer(record.input[0])
     linear = graph.nodes[made] if made is not None else None
     if linear is None or linear.op_type not in _LINEAR or linear.domain not in ("", "ai.onnx"):
-        return Reason(f"{linear.op_type if linear else 'An input'} is before it, not Conv, ConvTranspose or Gemm")
+        return Reason(f"{linear.op_type if linear else 'An input'} is before it, not {_NAMES}")
+    if linear.op_type == "MatMul" and not all(_rank(graph, name) == 2 for name in linear.input):
+        return Reason("The MatMul before it is not of two matrices, as far as is known")
     if graph.consumers(record.input[0]) != (node,) or graph.is_output(record.input[0]):
         return Reason(f"The output of {linear.op_type} is needed elsewhere too")
     bias = [name for name in linear.input[2:3] if name]
@@ -106,14 +110,16 @@ def _fuse(edit: Edit, node: NodeId) -> None:
     bias = np.broadcast_to(bias, (*bias.shape[:-1], len(factor)))
     fused = (weight * _along(linear, weight, factor)).astype(kind)
     shifted = ((bias - mean) * factor + shift).astype(kind)
-    if linear.op_type != "Gemm":
+    if linear.op_type not in ("Gemm", "MatMul"):
         shifted = shifted.reshape(len(factor))
+    op_type = "Gemm" if linear.op_type == "MatMul" else linear.op_type
     attributes = [one for one in linear.attribute if one.name != "beta"]
     names = [_own(edit, made, linear.input[1]), edit.fresh_tensor(f"{linear.input[1]}.bias")]
     if old:
         names[1] = _own(edit, made, old[0])
     edit.remove_node(node)
-    edit.replace_node(made, inputs=[linear.input[0], *names], outputs=[norm.output[0]], attributes=attributes)
+    inputs = [linear.input[0], *names]
+    edit.replace_node(made, op_type=op_type, inputs=inputs, outputs=[norm.output[0]], attributes=attributes)
     for name in (linear.input[1], *old, *norm.input[1:5]):
         if name not in names:
             drop_constant(edit, name)
@@ -124,13 +130,18 @@ def _fuse(edit: Edit, node: NodeId) -> None:
 
 def _along(linear: NodeProto, weight: Values, factor: Values) -> Values:
     """The factors of the output channels, shaped to be multiplied with the weight."""
-    if linear.op_type == "Gemm":
+    if linear.op_type in ("Gemm", "MatMul"):
         return factor[:, None] if _flag(linear, "transB", 0) else factor[None, :]
     if linear.op_type == "Conv":  # (M, C/group, kernel…)
         return factor.reshape(-1, *[1] * (weight.ndim - 1))
     groups = _flag(linear, "group", 1)  # (C, M/group, kernel…), the first axis group after group
     rows = np.repeat(factor.reshape(groups, -1), weight.shape[0] // groups, axis=0)
     return rows.reshape(*rows.shape, *[1] * (weight.ndim - 2))
+
+
+def _rank(graph: Graph | Edit, name: str) -> int | None:
+    known = graph.type_of(name)
+    return len(known.shape) if known is not None and known.shape is not None else None
 
 
 def _own(edit: Edit, user: NodeId, name: str) -> str:

@@ -36,23 +36,35 @@ def twice() -> Graph:
 
 
 def normed() -> Graph:
-    """BatchNormalization behind Conv, a grouped ConvTranspose, Gemm, and where it can't be fused."""
+    """BatchNormalization behind Conv, a grouped ConvTranspose, Gemm, MatMul, and where it can't be fused."""
     model = models.parsed(
         """g (float[1,4,6,6] x) => (float[1,5] y, float[1,4,6,6] z) {
             a = Conv<kernel_shape = [1, 1]>(x, w1) b = BatchNormalization(a, s4, b4, m4, v4)
             c = ConvTranspose<group = 2>(b, w2, c2) d = BatchNormalization<epsilon = 0.01>(c, s4, b4, m4, v4)
             e = Flatten(d) f = Gemm<transB = 1, alpha = 0.5, beta = 2.0>(e, w3, c3)
-            y = BatchNormalization(f, s5, b5, m5, v5)
+            g1 = BatchNormalization(f, s5, b5, m5, v5)
+            h = MatMul(g1, w5) y = BatchNormalization(h, s5, b5, m5, v5)
             r = Relu(b) z = BatchNormalization(r, s4, b4, m4, v4)
         }"""
     )
     random = np.random.default_rng(3)
-    shapes = {"w1": (4, 4, 1, 1), "w2": (4, 2, 3, 3), "c2": (4,), "w3": (5, 256), "c3": (5,)}
+    shapes = {"w1": (4, 4, 1, 1), "w2": (4, 2, 3, 3), "c2": (4,), "w3": (5, 256), "c3": (5,), "w5": (5, 5)}
     shapes |= {f"{kind}{size}": (size,) for kind in "sbmv" for size in (4, 5)}
     for name, shape in shapes.items():
         values = random.uniform(0.5, 1.5, shape) if name[0] == "v" else random.normal(size=shape)
         model.graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
     return models.graph_of(model)
+
+
+def heads() -> Graph:
+    """Attention's split into heads: batch and length are read from what is reshaped."""
+    return models.small(
+        """g (float[n,s,12] x) => (float[n,s,3,4] y)
+        <int64 i0 = {0}, int64 i1 = {1}, int64[1] zero = {0}, int64[1] three = {3}, int64[1] four = {4}> {
+            a = Shape(x) n = Gather(a, i0) s = Gather(a, i1) nu = Unsqueeze(n, zero) su = Unsqueeze(s, zero)
+            t = Concat<axis = 0>(nu, su, three, four) y = Reshape(x, t)
+        }"""
+    )
 
 
 def unsorted() -> Graph:
@@ -87,6 +99,7 @@ CASES = [
     Case("cleanup.convert_opset", models.branches, {"version": 18}),
     Case("cleanup.convert_ir", models.chain, {"version": 10}),
     Case("cleanup.convert_ir", models.old_inputs, {"version": 7}),
+    Case("graph.fold_constants", heads, {}),
     Case("cleanup.sanitize", models.constants, {}),
     Case("cleanup.simplify", models.digits_bn, {}),
     Case("cleanup.simplify", noops, {}),
