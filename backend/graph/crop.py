@@ -68,8 +68,9 @@ def between(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> Crop
     needed = [info.name for info in graph.inputs if info.name in reached and info.name not in inputs]
     required = [name for name in needed if name not in graph.initializers]
     if inputs and required:
-        hint = f"Name {_listed(required)} as inputs too, or cut further down"
-        raise Fault(f"{_listed(wanted)} also need the graph input {required[0]!r}", required[0], hint)
+        hint = f"Name {_listed(required)} as input too, or cut further down"
+        verb = "also needs" if len(wanted) == 1 else "also need"
+        raise Fault(f"{_listed(wanted)} {verb} the graph input {required[0]!r}", required[0], hint)
     if not chosen:
         raise Fault("No node lies in between", _listed(wanted), "Name an output that is computed from the inputs")
     given = tuple(dict.fromkeys(inputs))

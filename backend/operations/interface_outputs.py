@@ -93,6 +93,8 @@ class MarkOutputs(Operation):
         for tensor in self.tensors:
             if not graph.defines(tensor):
                 raise Fault("There is no such tensor", tensor)
+        if not (self.tensors or self.nodes or self.op_types or self.all):
+            return Reason("Nothing is named", "Name tensors, nodes or operators, or choose all")
         _check_operators(graph, self.op_types)
         chosen = self._chosen(graph)
         if not chosen:

@@ -92,9 +92,9 @@ def test_unreachable_tensors_are_refused(inputs: list[str], outputs: list[str], 
 
 def test_a_missing_graph_input_is_named() -> None:
     graph = models.branches()
-    with pytest.raises(Fault, match="c: z also need the graph input 'c'") as caught:
+    with pytest.raises(Fault, match="c: z also needs the graph input 'c'") as caught:
         between(graph, ["r", "x"], ["z"])
-    assert "Name c as inputs too" in caught.value.hint
+    assert "Name c as input too" in caught.value.hint
 
 
 def test_unknown_types_and_empty_parts_are_refused() -> None:
