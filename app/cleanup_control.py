@@ -38,6 +38,10 @@ class CleanupControl:
         last = self._last
         return last.result_for(graph, operation) if last is not None else None
 
+    def foreseen_revision(self, graph: Graph, operation: Operation) -> Graph | None:
+        """As `foreseen`, where it was worked out on a thread."""
+        return self._last.revision_for(graph, operation) if self._last is not None else None
+
     def verify(self, tab: Tab, before: Graph, operation: Operation) -> Task | None:
         """Runs the shown revision and the one before it, if a clean-up made it, on random inputs and on those of the
         profile settings; what came of it stands with the step."""

@@ -76,7 +76,15 @@ class EditControl:
             self._apply_in_job(tab, operation)
         else:
             before = tab.document.graph
-            if self.window.attempt(lambda: tab.document.apply(operation), operation.summary()):
+            after = self.window.cleanup.foreseen_revision(before, operation)
+
+            def work() -> None:
+                if after is not None:
+                    tab.document.push(operation, after)
+                else:
+                    tab.document.apply(operation)
+
+            if self.window.attempt(work, operation.summary()):
                 self.window.cleanup.verify(tab, before, operation)
 
     def _apply_in_job(self, tab: Tab, operation: Operation) -> None:

@@ -26,14 +26,15 @@ _TICK = 500
 
 
 class Foresight(QObject):
-    """Follows a form: whenever the operation in it is another one, what that would do is worked out anew; a slow one in
-    a job, whose result is the revision that the operation makes once it is applied."""
+    """Follows a form: whenever the operation in it or the model changes, what that would do is worked out anew, a slow
+    one in a job. What was worked out is the revision that the operation makes once it is applied."""
 
     def __init__(self, dialog: OperationDialog, tab: Tab, path: tuple[str, ...], window: Window) -> None:
         super().__init__(dialog)
         self._window, self._path, self._form = window, path, dialog.form
-        self._document = tab.document
-        self._asked: tuple[int, Operation] | None = None
+        self._tab = tab
+        self._asked: tuple[Graph, Operation] | None = None
+        self._after: Graph | None = None
         self._task: Task | None = None
         self._done: Task | None = None
         self._result: Finished | None = None
@@ -44,14 +45,28 @@ class Foresight(QObject):
         dialog.add_below(self.view)
         dialog.form.checked.connect(self._on_checked)
         dialog.finished.connect(self._drop)
+        tab.changed.connect(self._on_model)
         self._on_checked(dialog.form.check())
 
     def result_for(self, graph: Graph, operation: Operation) -> Finished | None:
         """What the job made of a revision, where it is done and was about this operation."""
-        if self._asked != (graph.revision, operation):
+        if not self._is_asked(graph, operation):
             return None
         self._done = None  # its files are the revision's now
         return self._result
+
+    def revision_for(self, graph: Graph, operation: Operation) -> Graph | None:
+        """The revision that was worked out on a thread, where it is done and was about this operation."""
+        return self._after if self._is_asked(graph, operation) else None
+
+    def _is_asked(self, graph: Graph, operation: Operation) -> bool:
+        return self._asked is not None and self._asked[0] is graph and self._asked[1] == operation
+
+    def _on_model(self) -> None:
+        """The model was edited, or more is known of its types."""
+        if self._asked is not None and self._asked[0] is not self._tab.document.graph and self._tab.path == self._path:
+            self._form.graph = self._tab.graph
+            self._form.check()
 
     def _on_checked(self, reason: Reason | None) -> None:
         if reason is not None:  # the form says it
@@ -60,11 +75,11 @@ class Foresight(QObject):
             return
         step = self._form.operation()
         operation = Within.of(self._path, step) if self._path else step
-        graph = self._document.graph
-        if self._asked == (graph.revision, operation):
+        graph = self._tab.document.graph
+        if self._is_asked(graph, operation):
             return
         self._drop()
-        self._asked, self._result = (graph.revision, operation), None
+        self._asked = graph, operation
         self.view.wait("Working it out")
         if is_slow(operation):
             self._start(graph, operation)
@@ -74,18 +89,19 @@ class Foresight(QObject):
     def _compute(self, graph: Graph, operation: Operation) -> None:
         asked = self._asked
 
-        def work() -> Effect:
+        def work() -> tuple[Graph, Effect]:
             after = apply(operation, graph)
-            return effect(graph, after, named(operation, graph).remarks(graph, after))
+            return after, effect(graph, after, named(operation, graph).remarks(graph, after))
 
-        def show(ready: Future[Effect]) -> None:
-            if self._asked != asked:
+        def show(ready: Future[tuple[Graph, Effect]]) -> None:
+            if self._asked is not asked:
                 return
             error = ready.exception()
             if isinstance(error, Fault):
                 self._show_fault(error.message, error.hint)
             else:
-                self.view.show_effect(ready.result())
+                self._after, found = ready.result()
+                self.view.show_effect(found)
 
         self._window.jobs.compute(work, show)
 
@@ -122,9 +138,9 @@ class Foresight(QObject):
             self.view.say("Not worked out: cancelled")
 
     def _drop(self) -> None:
-        """What is being worked out is of no use any more, or the form is gone."""
+        """What is being worked out is of no use any more, or the form is closed, and nothing is asked again then."""
         self._clock.stop()
-        self._asked = None
+        self._asked = self._after = None
         if self._task is not None:
             self._window.jobs.drop(self._task)
             self._task = None

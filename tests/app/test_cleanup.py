@@ -75,6 +75,17 @@ def test_what_a_job_has_worked_out_is_not_done_again(window: Window, open_model:
     assert verdict(tab).state == "verified"
 
 
+def test_an_edit_beside_the_form_is_taken_into_account(window: Window, open_model: Open, models: Path) -> None:
+    tab = open_model(models / "digits_bn.onnx")
+    dialog, view = start(window, "cleanup.fuse_batch_norm")
+    name = next(record.name for record in tab.graph.nodes.values() if record.op_type == "BatchNormalization")
+    tab.document.apply(make("node.bypass", {"nodes": [name]}))
+    wait_until(lambda: "BatchNormalization ×11" in view.text(), "for the new effect")
+    accept(dialog)
+    assert len(tab.graph.nodes) == 32  # the one that was bypassed is still there
+    assert verdict(tab).state == "verified"
+
+
 def test_what_finds_nothing_to_do_says_so(window: Window, digits: Tab) -> None:
     _, view = start(window, "cleanup.simplify")
     assert "onnxslim found nothing to do" in view.text()
