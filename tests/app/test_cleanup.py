@@ -86,6 +86,19 @@ def test_an_edit_beside_the_form_is_taken_into_account(window: Window, open_mode
     assert verdict(tab).state == "verified"
 
 
+def test_working_it_out_can_be_cancelled(window: Window, open_model: Open, models: Path) -> None:
+    tab = open_model(models / "digits_bn.onnx")
+    window.menus.shown["operation.cleanup.simplify"].trigger()
+    dialog = dialog_of(window, OperationDialog)
+    view = dialog.findChild(EffectView)
+    assert view is not None
+    QTest.mouseClick(view.cancel_button, driving.LEFT)
+    wait_until(lambda: "cancelled" in view.text(), "for the job to stop")
+    assert dialog.apply_button.isEnabled()
+    accept(dialog)
+    wait_until(lambda: len(tab.graph.nodes) == 31, "for the job that applies it")
+
+
 def test_what_finds_nothing_to_do_says_so(window: Window, digits: Tab) -> None:
     _, view = start(window, "cleanup.simplify")
     assert "onnxslim found nothing to do" in view.text()

@@ -78,6 +78,7 @@ class TableDialog(QDialog):
             for place, text in enumerate(row.cells):
                 item = _Cell(text, row.numbers[place])
                 item.setData(Qt.ItemDataRole.UserRole, at)
+                item.setToolTip(text)  # columns are narrower than some texts
                 if not row.usable:
                     item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
                 table.setItem(at, place, item)
