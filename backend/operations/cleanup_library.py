@@ -14,6 +14,7 @@ from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, bodies
 from graftwerk.backend.graph.whole import Whole, adopt_whole, whole_model
+from graftwerk.backend.operations.fold import left_unfolded
 from graftwerk.backend.operations.registry import Operation, operation, param
 
 _MIB = 1 << 20
@@ -52,7 +53,8 @@ class Sanitize(Operation):
         _adopt(edit, whole, changed, "Polygraphy")
 
     def remarks(self, before: Graph, after: Graph) -> tuple[str, ...]:
-        return _held_back(before)
+        left = left_unfolded(Edit(after), int(self.limit * _MIB)) if self.fold else []
+        return (*_held_back(before), *left)
 
     def _sanitized(self, model: ModelProto) -> ModelProto:
         import onnx_graphsurgeon as gs
@@ -101,7 +103,8 @@ class Simplify(Operation):
         _adopt(edit, whole, changed, "onnxslim")
 
     def remarks(self, before: Graph, after: Graph) -> tuple[str, ...]:
-        return _held_back(before)
+        left = left_unfolded(Edit(after), int(self.limit * _MIB)) if self.fold else []
+        return (*_held_back(before), *left)
 
     def _slimmed(self, model: ModelProto) -> ModelProto:
         import onnxslim

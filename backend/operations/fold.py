@@ -70,13 +70,13 @@ class FoldConstants(Operation):
         if self.shapes:
             fold_targets(edit)
         if not edit.touched:
-            left = _left(edit, self._bytes)
+            left = left_unfolded(edit, self._bytes)
             hint = ". ".join([*left[:3], "ONNX Runtime can't compute the rest" if not left else "Raise the limit"])
             raise Fault("Nothing could be folded", "", hint)
         refuse_growth(edit, self.growth)
 
     def remarks(self, before: Graph, after: Graph) -> tuple[str, ...]:
-        return tuple(_left(Edit(after), self._bytes))
+        return tuple(left_unfolded(Edit(after), self._bytes))
 
     @property
     def _bytes(self) -> int:
@@ -214,7 +214,7 @@ def _types(edit: Edit, region: set[NodeId]) -> dict[str, TensorType]:
     return {info.name: TensorType.of(info.type) for info in (*model.graph.value_info, *model.graph.output)}
 
 
-def _left(edit: Edit, limit: int) -> list[str]:
+def left_unfolded(edit: Edit, limit: int) -> list[str]:
     """What depends on constants alone and is too large to be kept, a sentence each."""
     region = _region(edit)
     return list(too_large(edit, region, _types(edit, region), limit).values()) if region else []

@@ -304,6 +304,9 @@ def test_what_is_too_large_is_named() -> None:
     after = apply(step, graph)
     assert ops(after) == ["Expand", "Add"]
     assert step.remarks(graph, after) == ("big is not folded: it would take 16,384 bytes, more than 10,485 bytes",)
+    for id in ("cleanup.sanitize", "cleanup.simplify"):  # which leave it too, and don't say so themselves
+        library = make(id, {"limit": 0.01})
+        assert library.remarks(graph, apply(library, graph)) == step.remarks(graph, after)
     with pytest.raises(Fault) as caught:
         apply(make("graph.fold_constants", {"growth": 0.01}), graph)
     assert caught.value.where == "big"
