@@ -245,8 +245,9 @@ def _shared_constant(graph: Graph, node: NodeId, chosen: set[NodeId]) -> bool:
 
 
 def _constant(graph: Graph, tensor: str) -> Initializer | None:
-    """The weight behind a tensor; None also for one that a graph input can overrule."""
-    return None if graph.is_input(tensor) else stored(graph, tensor)
+    """The weight behind a tensor; None also for one that a graph input can overrule, or whose values were stripped."""
+    found = None if graph.is_input(tensor) else stored(graph, tensor)
+    return None if found is None or found.stripped is not None else found
 
 
 def _inputs(graph: Graph, given: Sequence[str], read: Sequence[str]) -> tuple[str, ...] | Reason:
