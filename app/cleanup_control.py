@@ -85,7 +85,7 @@ class CleanupControl:
 
 
 def tells(operation: Operation) -> bool:
-    """Whether an operation is a clean-up; one inside is what it contains."""
+    """Whether an operation is told and verified; one inside is what it contains."""
     from graftwerk.backend.operations.within import Within
 
     return operation.info.tells or (isinstance(operation, Within) and tells(operation.contained))

@@ -15,7 +15,7 @@ from graftwerk.backend.precision.ports import PRECISIONS, float_of
 Target = Literal["FP16", "BF16", "mixed FP16", "mixed BF16", "FP32"]
 
 
-@operation("precision.retype", title="Retype", menu="Precision")
+@operation("precision.retype", title="Retype", menu="Precision", tells=True)
 @dataclass(frozen=True)
 class Retype(Operation):
     """Compute the model in FP16 or BF16: in strongly typed TensorRT a node runs in the datatype of its tensors.

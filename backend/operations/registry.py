@@ -106,6 +106,7 @@ class OperationInfo:
     """What is known of an operation without making one.
 
     `preserves`: it claims that the model computes the same outputs. `slow`: it may take seconds, and is run in a job.
+    `tells`: its form tells what it would do to the model, and what that computes is verified once it is done.
     """
 
     id: str
@@ -117,11 +118,7 @@ class OperationInfo:
     preserves: bool
     slow: bool
     shortcut: str
-
-    @property
-    def tells(self) -> bool:
-        """Whether its form tells what it would do to the model, and it is verified once it is done."""
-        return self.menu == CLEANUP
+    tells: bool
 
 
 #: The menu of what makes a model smaller or simpler and leaves what it computes as it is.
@@ -133,15 +130,18 @@ O = TypeVar("O", bound=type[Operation])  # noqa: E741
 
 
 def operation(
-    id: str, *, title: str, menu: str, preserves: bool = False, slow: bool = False, shortcut: str = ""
+    id: str, *, title: str, menu: str, preserves: bool = False, slow: bool = False, shortcut: str = "",
+    tells: bool = False,
 ) -> Callable[[O], O]:
-    """Registers an operation under an id such as `qdq.insert`. To stand above `@dataclass(frozen=True)`."""
+    """Registers an operation under an id such as `qdq.insert`. To stand above `@dataclass(frozen=True)`. Those of Clean
+    up tell what they do."""
 
     def register(cls: O) -> O:
         if id in _registry and _registry[id].cls.__module__ != cls.__module__:
             raise ValueError(f"two operations are called {id}")
         doc = (cls.__doc__ or "").strip()
-        cls.info = OperationInfo(id, title, menu, doc, cls, tuple(_parameters(cls)), preserves, slow, shortcut)
+        told = tells or menu == CLEANUP
+        cls.info = OperationInfo(id, title, menu, doc, cls, tuple(_parameters(cls)), preserves, slow, shortcut, told)
         _registry[id] = cls.info
         return cls
 

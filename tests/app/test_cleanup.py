@@ -120,6 +120,15 @@ def test_a_clean_up_that_changes_what_is_computed_is_loud(window: Window, digits
     messages(window)[0].close()
 
 
+def test_a_retype_is_verified_with_its_tensors_rounded(window: Window, digits: Tab) -> None:
+    dialog, view = start(window, "precision.retype")
+    assert "bytes" in view.text()
+    accept(dialog)
+    found = verdict(digits)
+    assert found.state == "verified"
+    assert "32 tensors rounded" in found.text
+
+
 def test_what_can_not_be_run_is_not_verified(window: Window, open_model: Open, tmp_path: Path) -> None:
     """ONNX Runtime knows no operator of TensorRT's plugins, and nothing stands in for this one."""
     text = """<ir_version: 8, opset_import: ["" : 17, "trt.plugins" : 1]>

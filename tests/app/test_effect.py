@@ -50,7 +50,7 @@ def test_an_edit_that_changes_what_is_computed_differs(models: Path, tmp_path: P
 def test_a_retype_is_verified_rounded(models: Path, capsys: Output) -> None:
     command = ["run", "precision.retype", str(models / "digits.onnx"), "--to", "FP16", "--dry-run", "--verify"]
     assert main(command) == 0
-    assert "tolerance 0.01 relative + 0.01, 2 sets of inputs, " in capsys.readouterr().out
+    assert "tolerance 0.01 relative + 0.01, 2 sets of inputs, 32 tensors rounded)" in capsys.readouterr().out
 
 
 def test_what_can_not_be_run_is_not_verified(tmp_path: Path, capsys: Output) -> None:
