@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         pattern_commands,
         precision_commands,
         pruning_commands,
+        quantize_commands,
         script_commands,
         subgraph_commands,
         weight_commands,
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     new_command.add(commands)
     weight_commands.add(commands)
     pattern_commands.add(commands)
+    quantize_commands.add(commands)
     opset_command.add(commands)
     return parser
 

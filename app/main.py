@@ -16,7 +16,8 @@ from graftwerk.backend.fault import Fault
 
 COMMANDS = (
     "info", "ops", "run", "apply", "export", "build", "profile", "verify", "retype", "sparsity", "prune", "diff",
-    "shot", "extract", "split", "new", "weights", "find", "patterns", "opsets",
+    "shot", "extract", "split", "new", "weights", "find", "patterns",
+    "calibrate", "opsets",
 )  # fmt: skip
 
 

@@ -208,6 +208,25 @@ def run_model(
     return dict(zip(names, loaded.run(session, names, arrays)))
 
 
+class Runner:
+    """A model that is run many times, on the data that each call gives, for some of its tensors.
+
+    `outputs` may be any tensors of the main graph. What computes them may be fused, but not across one of them.
+    """
+
+    def __init__(self, path: Path, outputs: Sequence[str], threads: int = 0) -> None:
+        """Raises Fault where ONNX Runtime refuses the model. `threads` 0 is its own choice."""
+        self._model = _Model.read(path)
+        self._session = self._model.session("extended", threads, outputs)
+        self._names = list(outputs)
+        self.inputs = _inputs(self._session)
+        self.version: str = _ort().__version__
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs by name. Raises Fault that names the node where it fails."""
+        return dict(zip(self._names, self._model.run(self._session, self._names, arrays)))
+
+
 class _Model:
     """A parsed model whose nodes are called by their references, so that what ONNX Runtime says of one finds it."""
 
