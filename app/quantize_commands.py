@@ -1,4 +1,4 @@
-"""The commands of the quantization lab: calibrate."""
+"""The commands of the quantization lab: calibrate and quantize."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from graftwerk.app.output import print_json, print_line
 from graftwerk.backend.fault import Fault
 
 if TYPE_CHECKING:
+    from graftwerk.backend.graph.graph import Graph
     from graftwerk.backend.jobs.protocol import Event
     from graftwerk.backend.quantize.calibration import Calibration
     from graftwerk.backend.quantize.collect import Plan
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Adds the commands to the program's."""
-    from graftwerk.backend.quantize.methods import METHODS, PERCENTILE
-
     one = commands.add_parser(
         "calibrate",
         help="measure the ranges of a model's tensors on data",
@@ -32,17 +31,54 @@ def add(commands: Commands) -> None:
         "early goes on where it was.",
     )
     one.add_argument("model", type=Path)
+    _add_data(one)
+    one.add_argument("-o", "--output", type=Path, required=True, metavar="CALIBRATION", help="NAME.calibration.npz")
+    one.add_argument("--cache", type=Path, help="write TensorRT's calibration cache as well")
+    one.add_argument("--json", action="store_true")
+    one.set_defaults(function=_calibrate)
+
+    one = commands.add_parser(
+        "quantize",
+        help="put calibrated Q/DQ pairs on a whole model",
+        description="Places pairs by TensorRT's rules (qdq.place); scales come from a calibration or from data.",
+    )
+    one.add_argument("model", type=Path)
+    one.add_argument("-o", "--output", type=Path, required=True)
+    one.add_argument("--calibration", type=Path, help="as calibrate writes it, or TensorRT's cache, in place of data")
+    _add_data(one)
+    one.add_argument("--dtype", choices=["int8", "fp8e4m3fn"], default="int8")
+    one.add_argument("--attention", action="store_true", help="the products of two activations too")
+    for switch, text in _SWITCHES.items():
+        one.add_argument(f"--no-{switch}", action="store_true", help=f"not {text}")
+    one.add_argument("--skip-first", action="store_true", help="the first layer stays in float")
+    one.add_argument("--skip-last", action="store_true", help="the last layer stays in float")
+    one.add_argument("--smallest", type=int, default=0, metavar="N", help="layers with fewer channels stay in float")
+    one.add_argument("--keep", nargs="+", default=[], metavar="NODE", help="layers that stay in float, or selectors")
+    one.add_argument("--keep-ops", nargs="+", default=[], metavar="OP")
+    one.add_argument("--keep-scopes", nargs="+", default=[], metavar="SCOPE")
+    one.add_argument("--scopes", nargs="+", default=[], metavar="SCOPE", help="nothing else is quantized")
+    one.add_argument("--json", action="store_true")
+    one.set_defaults(function=_quantize)
+
+
+_SWITCHES = {
+    "residual": "what a residual Add reads beside its convolution", "share": "one scale for all inputs of a Concat",
+    "above": "above what only moves values",
+}  # fmt: skip
+
+
+def _add_data(one: argparse.ArgumentParser) -> None:
+    from graftwerk.backend.quantize.methods import METHODS, PERCENTILE
+
     text = ".npz, .npy, Polygraphy's .json, images, folders of those, or file.py:function that yields dicts of arrays"
     one.add_argument("--data", nargs="+", default=[], metavar="DATA", help=text)
     one.add_argument("--random", type=int, default=0, metavar="N", help="N random samples where there is no data")
-    one.add_argument("-o", "--output", type=Path, required=True, metavar="CALIBRATION", help="NAME.calibration.npz")
     one.add_argument("--method", choices=METHODS, default="entropy")
     one.add_argument("--percentile", type=float, default=PERCENTILE, metavar="P")
     one.add_argument("--batch", type=int, default=1, help="samples in a batch, where the model lets them")
     one.add_argument("--most", type=int, default=0, metavar="N", help="samples at most")
     one.add_argument("--shapes", nargs="+", default=[], metavar="NAME:SHAPE", help="shapes of random inputs")
     one.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
-    one.add_argument("--cache", type=Path, help="write TensorRT's calibration cache as well")
     images = one.add_argument_group("images")
     images.add_argument("--resize", choices=["stretch", "crop", "fit"], default="crop")
     images.add_argument("--shorter", type=int, default=256, help="pixels of the shorter side before it is cropped")
@@ -51,33 +87,17 @@ def add(commands: Commands) -> None:
     images.add_argument("--std", type=float, nargs="+", default=[0.229, 0.224, 0.225])
     images.add_argument("--factor", type=float, default=1 / 255, help="before mean and deviation")
     images.add_argument("--bgr", action="store_true")
-    one.add_argument("--json", action="store_true")
-    one.set_defaults(function=_calibrate)
 
 
 def _calibrate(parsed: argparse.Namespace) -> int:
     from graftwerk.app.commands import load_typed
-    from graftwerk.backend.engines.shapes import parse_shapes
     from graftwerk.backend.graph.shapes import typed
     from graftwerk.backend.output_paths import check_outputs
-    from graftwerk.backend.quantize.calibrate import plan, together
-    from graftwerk.backend.quantize.data import DataOptions
     from graftwerk.backend.quantize.trt_cache import write_cache
 
     outputs = {"calibration": parsed.output, **({"cache": parsed.cache} if parsed.cache else {})}
     check_outputs(outputs, [parsed.model])
-    for name, least in (("batch", 1), ("workers", 1), ("most", 0), ("random", 0)):
-        if getattr(parsed, name) < least:
-            raise Fault(f"--{name} is {getattr(parsed, name)}; at least {least} is needed", f"--{name}")
-    if not 0 < parsed.percentile <= 100:
-        raise Fault(f"--percentile is {parsed.percentile}; above 0 and up to 100 is possible", "--percentile")
-    shapes = {name: ranges[1] for name, ranges in map(parse_shapes, parsed.shapes)}
-    paths = tuple(_absolute(text) for text in parsed.data)
-    options = DataOptions(paths, _images(parsed), parsed.most, 0 if paths else parsed.random, shapes=shapes)
-    with tempfile.TemporaryDirectory(prefix="graftwerk-") as folder:
-        made = plan(typed(load_typed(parsed.model)), options, parsed.batch, Path(folder))
-        result = run_jobs(made, parsed.workers)
-        found = together(made, result, parsed.model.name, parsed.method, parsed.percentile)
+    found = _measured(typed(load_typed(parsed.model)), parsed)
     found.save(parsed.output)
     if parsed.cache:
         write_cache(parsed.cache, {name: found.amax(name) or 0.0 for name in found.tensors})
@@ -88,6 +108,70 @@ def _calibrate(parsed: argparse.Namespace) -> int:
     zero = [name for name, histogram in found.histograms.items() if not histogram.largest]
     if zero:
         print_line(f"zero throughout, no scale can be made: {', '.join(zero[:8])}{' …' if len(zero) > 8 else ''}")
+    return 0
+
+
+def _measured(graph: Graph, parsed: argparse.Namespace) -> Calibration:
+    """Runs the model on the data that the options name."""
+    from graftwerk.backend.engines.shapes import parse_shapes
+    from graftwerk.backend.quantize.calibrate import plan, together
+    from graftwerk.backend.quantize.data import DataOptions
+
+    for name, least in (("batch", 1), ("workers", 1), ("most", 0), ("random", 0)):
+        if getattr(parsed, name) < least:
+            raise Fault(f"--{name} is {getattr(parsed, name)}; at least {least} is needed", f"--{name}")
+    if not 0 < parsed.percentile <= 100:
+        raise Fault(f"--percentile is {parsed.percentile}; above 0 and up to 100 is possible", "--percentile")
+    shapes = {name: ranges[1] for name, ranges in map(parse_shapes, parsed.shapes)}
+    paths = tuple(_absolute(text) for text in parsed.data)
+    options = DataOptions(paths, _images(parsed), parsed.most, 0 if paths else parsed.random, shapes=shapes)
+    with tempfile.TemporaryDirectory(prefix="graftwerk-") as folder:
+        made = plan(graph, options, parsed.batch, Path(folder))
+        result = run_jobs(made, parsed.workers)
+        return together(made, result, parsed.model.name, parsed.method, parsed.percentile)
+
+
+def _quantize(parsed: argparse.Namespace) -> int:
+    from graftwerk.app.commands import load_typed
+    from graftwerk.backend.graph.files import save
+    from graftwerk.backend.graph.shapes import typed
+    from graftwerk.backend.operations.qdq_place import PlaceQdq
+    from graftwerk.backend.operations.registry import apply, make, named
+    from graftwerk.backend.output_paths import check_outputs
+
+    if parsed.calibration and (parsed.data or parsed.random):
+        raise Fault("A calibration and data are both given", "--calibration", "Give one of the two")
+    check_outputs({"model": parsed.output}, [parsed.model])
+    graph = typed(load_typed(parsed.model))
+    with tempfile.TemporaryDirectory(prefix="graftwerk-") as folder:
+        calibration = str(parsed.calibration.resolve()) if parsed.calibration else ""
+        if parsed.data or parsed.random:
+            calibration = str(Path(folder) / "data.calibration.npz")
+            _measured(graph, parsed).save(Path(calibration))
+        kept = {key: getattr(parsed, key) for key in ("keep", "keep_ops", "keep_scopes", "scopes")}
+        operation = make("qdq.place", {
+            "calibration": calibration, "dtype": parsed.dtype, "attention": parsed.attention,
+            **{switch: not getattr(parsed, f"no_{switch}") for switch in _SWITCHES}, "skip_first": parsed.skip_first,
+            "skip_last": parsed.skip_last, "smallest": parsed.smallest, **kept,
+        })  # fmt: skip
+        result = apply(operation, graph)
+        chosen = named(operation, graph)
+        assert isinstance(chosen, PlaceQdq)
+        made, remarks = chosen.plan(graph), chosen.remarks(graph, result)
+    save(result, parsed.output)
+    if parsed.json:
+        print_json({
+            "output": str(parsed.output), "layers": [graph.ref(node) for node in made.layers],
+            "left": {graph.ref(node): reason.text for node, reason in made.left}, "remarks": list(remarks),
+            "pairs": [
+                {"tensor": one.tensor, "rule": one.rule, "readers": [graph.ref(node) for node in one.readers],
+                 "group": one.group} for one in made.placements.values()
+            ],
+        })  # fmt: skip
+        return 0
+    print_line(f"{len(made.placements)} pairs for {len(made.layers)} layers in {parsed.dtype.upper()}")
+    for remark in remarks:
+        print_line(remark)
     return 0
 
 

@@ -23,3 +23,8 @@ CASES = [
     Case("qdq.calibrate", models.digits, {"file": str(OURS)}, _STEM),
     Case("qdq.calibrate", models.digits, {"file": str(CACHE), "method": "max", "only_guessed": True}, _STEM),
 ]
+CASES += [
+    Case("qdq.place", models.digits, {}),
+    Case("qdq.place", models.digits, {"calibration": str(OURS), "skip_first": True, "keep_ops": ["Gemm"]}),
+    Case("qdq.place", models.encoder, {"attention": True}),
+]
