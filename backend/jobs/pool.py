@@ -23,6 +23,8 @@ from graftwerk.backend.jobs.protocol import Event, Failed, Finished, Job
 GRACE = 3.0  # seconds between asking a job to stop and killing it
 
 OnEvent = Callable[[Event], None]
+#: How long a signal may go unnoticed by a thread that waits for a job, seconds.
+_SIGNALS = 0.2
 
 
 class JobHandle:
@@ -51,6 +53,10 @@ class JobHandle:
 
     def wait(self, timeout: float | None = None) -> Finished | Failed:
         """How it ended, once `on_event` has seen it. Raises TimeoutError after `timeout` seconds."""
+        if timeout is None:
+            # A signal that comes just before a thread begins to wait is handled when it wakes up: so it wakes up.
+            while not self._done.wait(_SIGNALS):
+                pass
         if not self._done.wait(timeout) or self._outcome is None:
             raise TimeoutError(f"{protocol.job_id(self.job)} is still running")
         return self._outcome
