@@ -222,6 +222,7 @@ def _add_option(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
         "texts": {"nargs": "+", "metavar": "TEXT", "type": _text},
         "file": {"metavar": "FILE", "type": _text},
         "choice": {"choices": parameter.choices},
+        "mapping": {"type": _json, "metavar": "JSON"},
         "json": {"type": _json, "metavar": "JSON"},
     }
     group.add_argument(

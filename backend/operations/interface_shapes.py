@@ -79,7 +79,7 @@ class SetShapes(Operation):
     the edit is refused unless it is to be done all the same. Outputs are declared as they are inferred then.
     """
 
-    shapes: dict[str, str] = param(help='{"x": "1,3,320,320"}')
+    shapes: dict[str, str] = param(help="Such as 1,3,320,320; a name keeps a size free", columns=("Input", "Shape"))
     force: bool = param(False, help="Do it although nodes can't take the shapes")
 
     @classmethod

@@ -35,8 +35,8 @@ class MergeModel(Operation):
     """
 
     file: FilePath = param(help="The other model")
-    connect: dict[str, Any] = param({}, help='{"their input": "our tensor"}')
-    feed: dict[str, Any] = param({}, help='{"our input": "their output"}')
+    connect: dict[str, str] = param({}, help="What their inputs read", columns=("Their input", "Our tensor"))
+    feed: dict[str, str] = param({}, help="What our inputs become", columns=("Our input", "Their output"))
     series: bool = param(False, label="In series", help="Connect our outputs to its inputs, by name, then in order")
     prefix: str = param("", help="Before the names of the other model")
     keep: bool = param(False, label="Keep connected", help="Outputs that are connected stay outputs")
@@ -81,7 +81,7 @@ class MergeModel(Operation):
 
     def _mappings(self, graph: Graph, other: Graph) -> tuple[dict[str, str], dict[str, str]]:
         """`connect` and `feed` with what *in series* adds. Raises Fault for unknown names."""
-        connect, feed = texts(self.connect, "connect"), texts(self.feed, "feed")
+        connect, feed = dict(self.connect), dict(self.feed)
         inputs, outputs = real_inputs(other), [info.name for info in other.outputs]
         for theirs, ours in connect.items():
             known(theirs, inputs, "input of the other model")
@@ -139,14 +139,6 @@ def paired(wanted: list[str], there: list[str]) -> dict[str, str]:
     found = {name: name for name in wanted if name in there}
     rest = [name for name in there if name not in found]
     return found | dict(zip((name for name in wanted if name not in found), rest, strict=False))
-
-
-def texts(values: Mapping[str, Any], where: str) -> dict[str, str]:
-    """Raises Fault where a mapping holds anything but names."""
-    for value in values.values():
-        if not isinstance(value, str):
-            raise Fault(f"{value!r} is not the name of a tensor", where, 'Such as {"input": "tensor"}')
-    return dict(values)
 
 
 def known(name: str, names: list[str], what: str) -> None:

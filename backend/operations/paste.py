@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from graftwerk.backend.graph.graft import graft, real_inputs
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.records import declared_as
 from graftwerk.backend.graph.tensors import Initializer
-from graftwerk.backend.operations.merge import check_fit, known, other_model, texts
+from graftwerk.backend.operations.merge import check_fit, known, other_model
 from graftwerk.backend.operations.registry import FilePath, Operation, Selection, operation, param
 from graftwerk.backend.operations.retype import fits
 
@@ -34,7 +34,7 @@ class PasteNodes(Operation):
     """
 
     file: FilePath = param(help="The fragment, an ONNX model")
-    inputs: dict[str, Any] = param({}, help='{"input of the fragment": "tensor here"}')
+    inputs: dict[str, str] = param({}, help="What is read here", columns=("Input of the fragment", "Tensor here"))
     open: bool = param(False, label="Open inputs", help="Make a graph input of what has no tensor here")
     prefix: str = param("", help="Before the names of the fragment")
     convert: bool = param(True, help="Convert the fragment to this model's opset")
@@ -59,7 +59,7 @@ class PasteNodes(Operation):
     def bound(self, graph: Graph | Edit, other: Graph) -> dict[str, str]:
         """The tensor here for each input of the fragment, "" where there is none. Raises Fault for a binding that names
         none, or one of another type."""
-        given = texts(self.inputs, "inputs")
+        given = dict(self.inputs)
         wanted = real_inputs(other)
         for theirs, ours in given.items():
             known(theirs, wanted, "input of the fragment")
@@ -101,5 +101,5 @@ def _same(edit: Edit, weight: Initializer) -> bool:
         return False
     try:
         return bool(np.array_equal(mine.raw(), weight.raw()))
-    except Fault:  # texts, or values that are not there
+    except Fault:  # or values that are not there
         return False

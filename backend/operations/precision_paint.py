@@ -29,7 +29,7 @@ class Paint(Operation):
     operator that makes it, else a range of ±6) and is marked as not calibrated.
     """
 
-    nodes: dict[str, str] = param(label="Precisions", help='By node: {"/conv1/Conv": "INT8"}')
+    nodes: dict[str, str] = param(label="Precisions", help="FP32, FP16, BF16, INT8, FP8", columns=("Node", "Precision"))
     scales: dict[str, float] = param({}, help='Scales of activations by tensor: {"x": 0.05}')
     table: FilePath = param(FilePath(""), label="Scale table", help="A JSON file of scales by tensor")
 

@@ -86,8 +86,9 @@ class Operation:
 class Parameter:
     """One field of an operation as forms and the command line need it.
 
-    `kind` is tensor, tensors, node, nodes, text, lines, texts, file, integer, number, flag, choice or json. `initial`
-    is its default, or an empty value of its type where it is required.
+    `kind` is tensor, tensors, node, nodes, text, lines, texts, file, integer, number, flag, choice, mapping
+    (texts by texts, what both are in `columns`) or json. `initial` is its default, or an empty value of its type where
+    it is required.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    columns: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +157,11 @@ def param(
     help: str = "",
     minimum: float | None = None,
     maximum: float | None = None,
+    columns: tuple[str, str] = ("", ""),
 ) -> Any:
-    """A field of an operation, with what its form says and the bounds that its value must keep (both included)."""
-    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum}
+    """A field of an operation, with what its form says and the bounds that its value must keep (both included).
+    `columns` are what stands on the two sides of a mapping."""
+    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "columns": columns}
     if isinstance(default, dict | list):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -296,13 +300,14 @@ def _parameters(cls: type[Operation]) -> Iterator[Parameter]:
         label = meta.get("label") or field.name.replace("_", " ").capitalize()
         yield Parameter(
             field.name, kind, required, initial, label, meta.get("help", ""), meta.get("minimum"), meta.get("maximum"),
-            choices,
+            choices, meta.get("columns", ("", "")),
         )  # fmt: skip
 
 
 _EMPTY: dict[str, Any] = {
     "tensor": "", "tensors": (), "node": "", "nodes": (), "text": "", "lines": "", "texts": (), "file": "",
-    "integer": 0, "number": 0.0, "flag": False, "choice": "", "json": {},
+    "integer": 0, "number": 0.0, "flag": False, "choice": "", "mapping": {},
+    "json": {},
 }
 
 
@@ -315,6 +320,8 @@ def _kind(hint: Any) -> tuple[str, tuple[str, ...]]:
     inner = {getattr(argument, "__name__", "") for argument in arguments}
     if getattr(hint, "__origin__", None) is tuple and inner & {"TensorName", "NodeRef", "str"}:
         return ("tensors" if "TensorName" in inner else "nodes" if "NodeRef" in inner else "texts"), ()
+    if getattr(hint, "__origin__", None) is dict and arguments == (str, str):
+        return "mapping", ()
     if arguments and all(isinstance(argument, str) for argument in arguments):
         return "choice", arguments
     return {"str": "text", "int": "integer", "float": "number", "bool": "flag"}.get(name, "json"), ()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.constants import stored
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graft import graft, real_inputs
 from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
-from graftwerk.backend.operations.merge import check_fit, known, other_model, paired, taken_names, texts
+from graftwerk.backend.operations.merge import check_fit, known, other_model, paired, taken_names
 from graftwerk.backend.operations.plugin import Cut, cut
 from graftwerk.backend.operations.registry import FilePath, Operation, Selection, operation, param
 from graftwerk.backend.operations.unused import remove_idle
@@ -43,8 +43,8 @@ class ReplaceWithGraph(Operation):
 
     nodes: tuple[NodeRef, ...] = param(help="The nodes to replace")
     file: FilePath = param(help="The model to put in their place")
-    inputs: dict[str, Any] = param({}, help='{"their input": "our tensor"}')
-    outputs: dict[str, Any] = param({}, help='{"our tensor": "their output"}')
+    inputs: dict[str, str] = param({}, help="What their inputs read", columns=("Their input", "Our tensor"))
+    outputs: dict[str, str] = param({}, help="What becomes of ours", columns=("Our tensor", "Their output"))
     prefix: str = param("", help="Before the names of the other model")
     convert: bool = param(True, help="Convert the other model to this one's opset")
 
@@ -89,7 +89,7 @@ class ReplaceWithGraph(Operation):
 
     def _mappings(self, graph: Graph, other: Graph, found: Cut) -> tuple[dict[str, str], dict[str, str]]:
         """Their inputs with what they read, and our outputs with what makes them. Raises Fault where one has none."""
-        inputs, outputs = texts(self.inputs, "inputs"), texts(self.outputs, "outputs")
+        inputs, outputs = dict(self.inputs), dict(self.outputs)
         theirs, ends = real_inputs(other), [info.name for info in other.outputs]
         for name, ours in inputs.items():
             known(name, theirs, "input of the other model")

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
+    QGridLayout,
     QHBoxLayout,
     QLineEdit,
     QPlainTextEdit,
@@ -25,7 +26,7 @@ from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.schema import operator_names
 from graftwerk.backend.operations.registry import Parameter
 from graftwerk.widgets.panels.name_edit import NameEdit, Names, NamesEdit
-from graftwerk.widgets.panels.parts import mark_invalid
+from graftwerk.widgets.panels.parts import mark_invalid, note
 from graftwerk.widgets.theme import mono_font
 
 _MOST = 2**31 - 1
@@ -263,6 +264,64 @@ class _Json(Editor):
         self._text.setPlainText("" if value in ({}, (), []) else json.dumps(value, ensure_ascii=False))
 
 
+class MappingEditor(Editor):
+    """Texts by texts: a row for each, with an empty one at the end to add another."""
+
+    def __init__(self, parameter: Parameter, graph: Graph) -> None:
+        super().__init__(parameter)
+        self._names = [
+            Names.of_nodes(graph) if "node" in column.lower() else Names.of_tensors(graph)
+            for column in parameter.columns
+        ]
+        self.rows: list[tuple[NameEdit, NameEdit]] = []
+        self._grid = QGridLayout()
+        self._grid.setSpacing(4)
+        for at, column in enumerate(parameter.columns):
+            self._grid.addWidget(note(column), 0, at)
+            self._grid.setColumnStretch(at, 1)
+        self._column.addLayout(self._grid)
+        self._add_row()
+        self.input = self.rows[0][0]
+        self.setFocusProxy(self.input)
+
+    def _add_row(self, key: str = "", value: str = "") -> None:
+        row = len(self.rows) + 1
+        made = NameEdit(self._names[0]), NameEdit(self._names[1])
+        for at, (edit, text) in enumerate(zip(made, (key, value), strict=True)):
+            edit.setText(text)
+            edit.setCursorPosition(0)
+            edit.setAccessibleName(f"{self.parameter.label}, {self.parameter.columns[at]} {row}")
+            edit.textChanged.connect(self._on_change)
+            self._grid.addWidget(edit, row, at)
+        self.rows.append(made)
+
+    def _on_change(self) -> None:
+        if any(edit.text() for edit in self.rows[-1]):
+            self._add_row()
+        self.changed.emit()
+
+    def value(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for key, value in ((key.text().strip(), value.text().strip()) for key, value in self.rows):
+            if key in found:
+                raise self._fault(f"{key} stands there twice")
+            if bool(key) != bool(value):
+                raise self._fault(f"{key or value} has nothing beside it", "Empty the row, or fill both sides")
+            if key:
+                found[key] = value
+        return found
+
+    def set_value(self, value: Any) -> None:
+        for row in self.rows:
+            for edit in row:
+                edit.blockSignals(True)
+                edit.setText("")
+                edit.blockSignals(False)
+        for at, (key, text) in enumerate(value.items()):
+            for edit, shown in zip(self.rows[at], (key, str(text)), strict=True):
+                edit.setText(shown)
+
+
 def fit_lines(text: QPlainTextEdit, most: int) -> None:
     """Makes an editor as high as its text, within two lines and the most that it may have."""
     shown = min(max(2, text.document().lineCount()), most)
@@ -286,6 +345,7 @@ def make_editor(parameter: Parameter, graph: Graph) -> Editor:
         "number": lambda: _Number(parameter),
         "flag": lambda: _Flag(parameter),
         "choice": lambda: _Choice(parameter),
+        "mapping": lambda: MappingEditor(parameter, graph),
         "json": lambda: _Json(parameter),
     }
     return makers[parameter.kind]()

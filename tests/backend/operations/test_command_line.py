@@ -28,7 +28,7 @@ def options(case: Case) -> list[str]:
                 found.append(f"--{name}" if value else f"--no-{name}")
             case "nodes" | "tensors" | "texts":
                 found += [f"--{name}", *value]
-            case "json":
+            case "json" | "mapping":
                 found.append(f"--{name}={json.dumps(value)}")
             case _:
                 found.append(f"--{name}={value}")

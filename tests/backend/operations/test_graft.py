@@ -134,7 +134,7 @@ def test_stand_ins_of_plugins_of_the_same_name(tmp_path: Path) -> None:
     [
         ({"connect": {"nothing": "r"}}, "no such input of the other model"),
         ({"connect": {"x": "nothing"}}, "no such tensor"),
-        ({"connect": {"x": 3}}, "3 is not the name"),
+        ({"connect": {"x": 3}}, "Expected `str`, got `int`"),
         ({"feed": {"nothing": "y"}}, "no such input of this model"),
         ({"feed": {"x": "nothing"}}, "no such output of the other model"),
         ({"series": True, "connect": {"x": "r"}}, "Nothing is left"),

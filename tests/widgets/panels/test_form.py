@@ -11,16 +11,18 @@ from PySide6.QtWidgets import QLineEdit, QListWidget
 from pytestqt.qtbot import QtBot
 
 import graftwerk.backend.operations.all  # noqa: F401
-from graftwerk.backend.fault import Reason
+from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
 from graftwerk.backend.operations.attributes import SetAttribute
 from graftwerk.backend.operations.delete import DeleteNodes
 from graftwerk.backend.operations.qdq_insert import InsertQdq, InsertQdqLayer
-from graftwerk.backend.operations.registry import Operation, Selection, operations
+from graftwerk.backend.operations.registry import Operation, Selection, make, operations
 from graftwerk.backend.operations.rename import RenameNode
+from graftwerk.widgets.panels.editors import MappingEditor
 from graftwerk.widgets.panels.form import OperationDialog, OperationForm
 from graftwerk.widgets.panels.name_edit import OFFERED, NameEdit, Names
+from tests.backend.operations import law_models
 from tests.clock import timed
 
 
@@ -163,3 +165,24 @@ def test_typing_offers_names(qtbot: QtBot) -> None:
     QTest.keyClicks(edit, "alph")
     offered = edit.completer().model()
     assert [offered.index(row, 0).data() for row in range(offered.rowCount())] == ["alpha", "alphabet"]
+
+
+def test_a_mapping_has_a_row_for_each_pair(qtbot: QtBot) -> None:
+    graph = law_models.chain()
+    form = OperationForm(make("graph.merge", {"file": "other.onnx", "connect": {"x": "r"}}), graph)
+    qtbot.addWidget(form)
+    form.show()
+    editor = form.editors["connect"]
+    assert isinstance(editor, MappingEditor)
+    assert [tuple(edit.text() for edit in row) for row in editor.rows] == [("x", "r"), ("", "")]
+    QTest.keyClicks(editor.rows[1][0], "left")
+    with pytest.raises(Fault, match="left has nothing beside it"):
+        editor.value()
+    QTest.keyClicks(editor.rows[1][1], "s")
+    assert editor.value() == {"x": "r", "left": "s"}
+    assert len(editor.rows) == 3
+    QTest.keyClicks(editor.rows[2][0], "x")
+    with pytest.raises(Fault, match="x stands there twice"):
+        editor.value()
+    editor.set_value({"a": "b"})
+    assert editor.value() == {"a": "b"}
