@@ -43,7 +43,9 @@ def add(commands: Commands) -> None:
         description="Places pairs by TensorRT's rules (qdq.place); scales come from a calibration or from data.",
     )
     one.add_argument("model", type=Path)
-    one.add_argument("-o", "--output", type=Path, required=True)
+    one.add_argument("-o", "--output", type=Path)
+    one.add_argument("--audit", action="store_true", help="only tell what of the model's own Q/DQ TensorRT refuses or "
+                     "loses by; exit code 1 where anything is")  # fmt: skip
     one.add_argument("--calibration", type=Path, help="as calibrate writes it, or TensorRT's cache, in place of data")
     _add_data(one)
     one.add_argument("--dtype", choices=["int8", "fp8e4m3fn"], default="int8")
@@ -139,6 +141,10 @@ def _quantize(parsed: argparse.Namespace) -> int:
     from graftwerk.backend.operations.registry import apply, make, named
     from graftwerk.backend.output_paths import check_outputs
 
+    if parsed.audit:
+        return _audit(parsed)
+    if parsed.output is None:
+        raise Fault("Where is the model to go?", "--output", "Give -o OUT, or --audit")
     if parsed.calibration and (parsed.data or parsed.random):
         raise Fault("A calibration and data are both given", "--calibration", "Give one of the two")
     check_outputs({"model": parsed.output}, [parsed.model])
@@ -173,6 +179,24 @@ def _quantize(parsed: argparse.Namespace) -> int:
     for remark in remarks:
         print_line(remark)
     return 0
+
+
+def _audit(parsed: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from graftwerk.app.commands import load_typed
+    from graftwerk.backend.quantize.audit import audit
+
+    found = audit(load_typed(parsed.model))
+    if parsed.json:
+        print_json([asdict(one) for one in found])
+    for one in () if parsed.json else found:
+        print_line(f"{one.where}: {one.text}. {one.hint}")
+    if not parsed.json:
+        repairs = sum(one.repair for one in found)
+        text = f"; `graftwerk run qdq.make_symmetric` repairs {repairs}" if repairs else ""
+        print_line(f"{len(found) or 'Nothing'} found{text}")
+    return 1 if found else 0
 
 
 def _absolute(text: str) -> str:

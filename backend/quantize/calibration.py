@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from graftwerk.backend.quantize.scales import LARGEST
 
 FORMAT = 1
 DEFAULT: Method = "entropy"
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Calibration:
     data: str = ""
     tool: str = ""
     samples: int = 0
-    _known: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
+    #: Ranges by tensor, method and percentile: those who share the histograms share them.
+    _known: dict[tuple[str, Method, float], float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def tensors(self) -> tuple[str, ...]:
@@ -53,12 +55,14 @@ class Calibration:
         """The largest magnitude that is represented, in units of the tensor; None for one that is not known."""
         if tensor in self.given:
             return self.given[tensor]
-        histogram = self.histograms.get(tensor)
-        if histogram is None:
-            return None
-        if tensor not in self._known:  # entropy takes 30 ms
-            self._known[tensor] = amax(histogram, self.method_of(tensor), self.percentile)
-        return self._known[tensor]
+        return self.amax_by(tensor, self.method_of(tensor)) if tensor in self.histograms else None
+
+    def amax_by(self, tensor: str, method: Method) -> float:
+        """The range that a method makes of a tensor's histogram. Raises KeyError where it has none."""
+        key = (tensor, method, self.percentile)
+        if key not in self._known:  # entropy takes 30 ms
+            self._known[key] = amax(self.histograms[tensor], method, self.percentile)
+        return self._known[key]
 
     def scale(self, tensor: str, dtype: str = "int8") -> float | None:
         """Units of the tensor per step, symmetric; None for a tensor that is not known, 0 for one that was all zero."""
@@ -68,6 +72,18 @@ class Calibration:
     def with_given(self, tensor: str, largest: float) -> Calibration:
         """Another one, with a range by hand."""
         return replace(self, given={**self.given, tensor: largest})
+
+    def with_method(self, method: Method, tensor: str = "", op: str = "") -> Calibration:
+        """Another one, with a method for a tensor, for all that an operator makes, or for all tensors.
+
+        What was chosen for fewer of these tensors before is taken back, ranges by hand as well.
+        """
+        if tensor:
+            chosen = {**self.by_tensor, tensor: method}
+            return replace(self, by_tensor=chosen, given=_without(self.given, [tensor]))
+        covered = [name for name in self.histograms if not op or self.ops.get(name) == op]
+        rest = replace(self, by_tensor=_without(self.by_tensor, covered), given=_without(self.given, covered))
+        return replace(rest, by_op={**self.by_op, op: method}) if op else replace(rest, method=method, by_op={})
 
     def save(self, path: Path) -> None:
         """Raises Fault where it can't be written."""
@@ -87,6 +103,11 @@ class Calibration:
                 )
         except OSError as error:
             raise Fault(f"Can't write the calibration: {error.strerror}", str(path), "Is there space left?") from error
+
+
+def _without(kept: Mapping[str, Kept], names: Iterable[str]) -> dict[str, Kept]:
+    gone = set(names)
+    return {name: value for name, value in kept.items() if name not in gone}
 
 
 def stacked(histograms: Iterable[Histogram]) -> dict[str, Any]:

@@ -117,13 +117,17 @@ def submenu(action: object) -> QMenu:
 @pytest.fixture
 def rich(window: Window, quantized_digits: Path) -> Tab:
     """Digits with a Q/DQ pair, a plugin node, a call of a function, a second output, an input that nothing reads,
-    something to fold, a node that does nothing, a batch norm behind a convolution, nodes out of order, a name that two
-    nodes share, and weights in all places: in a Constant, bound for a file, stripped."""
+    something to fold, a Q/DQ pair with a zero point, a node that does nothing, a batch norm behind a convolution,
+    nodes out of order, a name that two nodes share, and weights in all places: in a Constant, bound for a file,
+    stripped."""
     model = onnx.load(quantized_digits)
     model.graph.input.append(helper.make_tensor_value_info("spare", TensorProto.FLOAT, [1]))
     model.graph.initializer.append(helper.make_tensor("two", TensorProto.FLOAT, [], [2.0]))
     model.graph.node.append(helper.make_node("Neg", ["folded"], ["second"], name="also_foldable"))
     model.graph.node.append(helper.make_node("Neg", ["two"], ["folded"], name="foldable"))
+    model.graph.initializer.append(helper.make_tensor("shift", TensorProto.UINT8, [], [7]))
+    for kind, read, made in (("QuantizeLinear", "two", "stored"), ("DequantizeLinear", "stored", "shifted")):
+        model.graph.node.append(helper.make_node(kind, [read, "two", "shift"], [made], name=made))
     image = model.graph.input[0]
     kernel = helper.make_tensor("kernel", TensorProto.FLOAT, [1, image.type.tensor_type.shape.dim[1].dim_value, 1, 1],
                                 [1.0] * image.type.tensor_type.shape.dim[1].dim_value)  # fmt: skip

@@ -6,10 +6,12 @@ import atexit
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.quantize.calibration import Calibration
 from graftwerk.backend.quantize.trt_cache import write_cache
 from tests.backend.operations import law_models as models
 from tests.backend.operations.law_case import Case
+from tests.backend.operations.law_models import graph_of, parsed
 
 _FOLDER = TemporaryDirectory(prefix="graftwerk-calibrations-")
 atexit.register(_FOLDER.cleanup)
@@ -19,7 +21,23 @@ Calibration(given=_RANGES).save(OURS)
 write_cache(CACHE, _RANGES)
 _STEM = (("qdq.insert_layer", {"node": "/stem/conv/Conv"}),)
 
+UNSIGNED = """unsigned (float[1,1,2,2] x) => (float[1,2,2,2] y)
+    <float s = {0.1}, uint8 z = {0}, uint8 m = {128}, float[2] ws = {0.01, 0.02}, uint8[2] wz = {100, 128},
+     uint8[2,1,1,1] w = {1, 200}, float[2] bs = {0.001, 0.002}, int32[2] bz = {0, 0}, int32[2] b = {1000, -500}> {
+        q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) k = DequantizeLinear<axis = 0>(w, ws, wz)
+        i = DequantizeLinear<axis = 0>(b, bs, bz) c = Conv(d, k, i) e = QuantizeLinear(c, s, m)
+        y = DequantizeLinear(e, s, m)
+    }"""
+
+
+def unsigned() -> Graph:
+    """As other tools quantize: unsigned, with zero points, weights and bias stored; a Relu in the range of x."""
+    return graph_of(parsed(UNSIGNED))
+
+
 CASES = [
+    Case("qdq.make_symmetric", unsigned, {}),
+    Case("qdq.make_symmetric", unsigned, {"nodes": ["DequantizeLinear_6"]}),
     Case("qdq.calibrate", models.digits, {"file": str(OURS)}, _STEM),
     Case("qdq.calibrate", models.digits, {"file": str(CACHE), "method": "max", "only_guessed": True}, _STEM),
 ]
