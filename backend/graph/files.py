@@ -140,14 +140,18 @@ def _own_locations(target: Path) -> frozenset[str]:
         return frozenset()  # no model, or damaged: nothing is known to be its
 
 
-def stage(graph: Graph, folder: Path) -> Path:
-    """Writes a revision for a job into `folder` and returns its path; external data is linked there, not copied."""
+def stage(graph: Graph, folder: Path, outside: bool = False) -> Path:
+    """Writes a revision for a job into `folder` and returns its path; external data is linked there, not copied.
+
+    `outside` writes all large weights into a file of their own: what reads the model maps them, each process the same.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _copy_external(graph, folder, _link)
         path = folder / "model.onnx"
-        plain = 2 * sum(w.nbytes for w in graph.initializers.values() if not w.external) < MESSAGE_LIMIT
-        found = Placed(graph, {}) if plain else placed(moved_out(graph, f"{path.name}.data"))
+        size = sum(w.nbytes for w in graph.initializers.values() if not w.external)
+        inside = not outside and 2 * size < MESSAGE_LIMIT
+        found = Placed(graph, {}) if inside else placed(moved_out(graph, f"{path.name}.data"))
         write_files(found.files, folder, frozenset())
         with path.open("wb") as file:
             write(found.graph, file)

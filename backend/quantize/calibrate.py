@@ -62,9 +62,8 @@ def plan(graph: Graph, options: DataOptions, batch: int, folder: Path) -> Plan:
     tensors = measured(floats)
     if not tensors:
         raise Fault("The model has no float tensors to calibrate", "", "Are its shapes and types known?")
-    path = stage(runnable, folder)
-    weights = {one.name: (one.stat().st_size, one.stat().st_mtime_ns) for one in folder.iterdir() if one != path}
-    key = digest(path.read_bytes(), weights, tuple(tensors), options, batch)
+    path = stage(runnable, folder, outside=True)
+    key = digest(path, tuple(tensors), options, batch)
     kept = assets.folder().parent / "calibrating" / key
     kept.mkdir(parents=True, exist_ok=True)
     return Plan(path, tuple(tensors), options, batch, kept, tensors)

@@ -113,8 +113,11 @@ def _without(kept: Mapping[str, Kept], names: Iterable[str]) -> dict[str, Kept]:
 def stacked(histograms: Iterable[Histogram]) -> dict[str, Any]:
     """The numbers of histograms as arrays: counts (T, BINS), limit (T), largest (T), peaks (T, batches)."""
     found = list(histograms)
+    counts = np.stack([one.counts for one in found]) if found else np.zeros((0, BINS), np.int64)
+    if counts.max(initial=0) < 2**32:
+        counts = counts.astype(np.uint32)  # packed in half the time
     return {
-        "counts": np.stack([one.counts for one in found]) if found else np.zeros((0, BINS), np.int64),
+        "counts": counts,
         "limit": np.array([one.limit for one in found]), "largest": np.array([one.largest for one in found]),
         "peaks": np.array([one.peaks for one in found]),
     }  # fmt: skip
@@ -123,7 +126,7 @@ def stacked(histograms: Iterable[Histogram]) -> dict[str, Any]:
 def unstacked(arrays: Mapping[str, Any], negative: Iterable[bool]) -> list[Histogram]:
     """The histograms of `stacked`."""
     rows = zip(arrays["counts"], arrays["limit"], arrays["largest"], arrays["peaks"], negative, strict=True)
-    return [Histogram(counts, float(limit), float(largest), bool(below), tuple(map(float, peaks)))
+    return [Histogram(counts.astype(np.int64), float(limit), float(largest), bool(below), tuple(map(float, peaks)))
             for counts, limit, largest, peaks, below in rows]  # fmt: skip
 
 

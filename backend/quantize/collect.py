@@ -143,12 +143,19 @@ class Plan:
             yield Collect(str(self.model), self.tensors, data, self.batch, str(self.folder), part, parts, threads)
 
 
-def digest(model: bytes, weights: Mapping[str, tuple[int, int]], tensors: tuple[str, ...], options: DataOptions,
-           batch: int) -> str:  # fmt: skip
-    """A name for one calibration: of the model's bytes, its weights' files, the data's files by size and time."""
+def digest(model: Path, tensors: tuple[str, ...], options: DataOptions, batch: int) -> str:
+    """A name for one calibration: of the staged model's bytes and what the user's files are by size and time: those of
+    the data, and the weights that are linked beside the model."""
+    linked, own = {}, hashlib.sha256(model.read_bytes())
+    for one in sorted(each for each in model.parent.rglob("*") if each.is_file() and each != model):
+        if one.is_symlink():
+            linked[one.name] = _stamp(one)[0][1:]
+        else:
+            own.update(one.read_bytes())
     files = {path: _stamp(Path(path)) for path in options.paths}
-    told = json.dumps([sorted(weights.items()), tensors, asdict(options), files, batch, CHUNK], sort_keys=True)
-    return hashlib.sha256(model + told.encode()).hexdigest()[:32]
+    told = json.dumps([linked, tensors, asdict(options), files, batch, CHUNK], sort_keys=True)
+    own.update(told.encode())
+    return own.hexdigest()[:32]
 
 
 def _stamp(path: Path) -> list[tuple[str, int, int]]:
