@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         pruning_commands,
         quantize_commands,
         script_commands,
+        sensitivity_command,
         subgraph_commands,
         weight_commands,
     )
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     weight_commands.add(commands)
     pattern_commands.add(commands)
     quantize_commands.add(commands)
+    sensitivity_command.add(commands)
     opset_command.add(commands)
     return parser
 

@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from graftwerk.backend.fault import Fault
 
 if TYPE_CHECKING:
     from graftwerk.backend.graph.graph import Graph
-    from graftwerk.backend.jobs.protocol import Event
+    from graftwerk.backend.jobs.protocol import Event, Job
     from graftwerk.backend.quantize.calibration import Calibration
     from graftwerk.backend.quantize.collect import Plan
     from graftwerk.backend.quantize.images import ImageOptions
@@ -214,8 +216,13 @@ def _images(parsed: argparse.Namespace) -> ImageOptions:
 
 
 def run_jobs(made: Plan, workers: int) -> dict[str, Any]:
-    """Runs the parts of a plan in as many processes, and gives what one of them said of the whole data. Raises Fault of
-    the first that fails; the others are ended, and what they finished is kept."""
+    """Runs the parts of a plan in as many processes, and gives what one of them said of the whole data."""
+    return run_all(list(made.jobs(workers, max(1, (os.cpu_count() or 1) // workers))), "samples")[0]
+
+
+def run_all(jobs: Sequence[Job], of_what: str) -> list[dict[str, Any]]:
+    """Runs jobs at once, each in a process of its own, and tells their progress. Raises Fault of the first that fails;
+    the others are ended, and what they finished is kept."""
     from graftwerk.backend.jobs.pool import JobPool
     from graftwerk.backend.jobs.protocol import Failed, Progress
 
@@ -224,26 +231,22 @@ def run_jobs(made: Plan, workers: int) -> dict[str, Any]:
     def listen(part: int, event: Event) -> None:
         if isinstance(event, Progress) and sys.stderr.isatty():
             done[part] = event.done
-            print(f"\r\033[K{max(done.values())} of {event.total} samples", end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{max(done.values())} of {event.total} {of_what}", end="", file=sys.stderr, flush=True)
 
-    pool = JobPool(workers)
+    pool = JobPool(len(jobs))
     try:
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        handles = [
-            pool.submit(job, lambda event, part=part: listen(part, event))  # type: ignore[misc]
-            for part, job in enumerate(made.jobs(workers, threads))
-        ]
-        outcomes = []
+        handles = [pool.submit(job, partial(listen, part)) for part, job in enumerate(jobs)]
+        results = []
         for handle in handles:
             outcome = handle.wait()
             if isinstance(outcome, Failed):
                 raise Fault(outcome.message, outcome.where, outcome.hint)
-            outcomes.append(outcome)
+            results.append(outcome.result)
     finally:
         pool.close()
         if sys.stderr.isatty():
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-    return outcomes[0].result
+    return results
 
 
 def _facts(found: Calibration) -> dict[str, Any]:
@@ -256,5 +259,6 @@ def _facts(found: Calibration) -> dict[str, Any]:
         tensors[name] = {"amax": largest, "scale": found.scale(name), "method": found.method_of(name)}
         if histogram is not None and largest:
             judgement = judged(histogram, largest)
-            tensors[name] |= {"max": histogram.largest, "saturated": judgement.saturated, "sqnr": judgement.sqnr}
+            ratio = judgement.sqnr if judgement.sqnr != float("inf") else None
+            tensors[name] |= {"max": histogram.largest, "saturated": judgement.saturated, "sqnr": ratio}
     return {"samples": found.samples, "data": found.data, "tool": found.tool, "tensors": tensors}

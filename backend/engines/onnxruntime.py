@@ -214,11 +214,15 @@ class Runner:
     `outputs` may be any tensors of the main graph. What computes them may be fused, but not across one of them.
     """
 
-    def __init__(self, path: Path, outputs: Sequence[str], threads: int = 0) -> None:
-        """Raises Fault where ONNX Runtime refuses the model. `threads` 0 is its own choice."""
-        self._model = _Model.read(path)
-        self._session = self._model.session("extended", threads, outputs)
-        self._names = list(outputs)
+    def __init__(
+        self, model: Path | onnx.ModelProto, outputs: Sequence[str] = (), threads: int = 0,
+        optimization: str = "extended", folder: Path | None = None,
+    ) -> None:  # fmt: skip
+        """Raises Fault where ONNX Runtime refuses the model. No `outputs` are the model's own; `threads` 0 is its own
+        choice; a ModelProto, which is the caller's no more, has its external data in `folder`."""
+        self._model = _Model.read(model) if isinstance(model, Path) else _Model(model, folder or Path())
+        self._session = self._model.session(optimization, threads, outputs)
+        self._names = list(outputs) or [output.name for output in self._session.get_outputs()]
         self.inputs = _inputs(self._session)
         self.version: str = _ort().__version__
 
