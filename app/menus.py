@@ -15,6 +15,7 @@ from graftwerk.app.opset_control import opset_actions
 from graftwerk.app.pattern_control import pattern_actions
 from graftwerk.app.precision_control import precision_actions
 from graftwerk.app.pruning_control import pruning_actions
+from graftwerk.app.quantize_control import calibration_actions
 
 if TYPE_CHECKING:
     from graftwerk.app.window import Window
@@ -38,6 +39,7 @@ class Menus:
         self._make(pattern_actions())
         self._make(precision_actions())
         self._make(pruning_actions())
+        self._make(calibration_actions())
         self._make(opset_actions())
         self._menus = {title: window.menuBar().addMenu(title) for title in _MENUS}
 
@@ -88,6 +90,9 @@ class Menus:
             family = action.menu
             self._refresh(action)
             menu.addAction(self.shown[action.id])
+        menu.addSeparator()
+        menu.addAction(self.shown["select.like_this"])
+        self._refresh(self._actions["select.like_this"])
         menu.aboutToHide.connect(lambda: self._enable(asked))
         menu.popup(position)
 
