@@ -68,9 +68,14 @@ class PatternControl:
     def fill(self) -> None:
         """Shows the graph's state in the panel, and lists the library where that was not done yet."""
         panel, tab = self.window.docks.patterns, self.window.tab
-        if self._search is not None and (tab is None or tab.graph.revision != self._search.revision):
+        lost = self._search is not None and (tab is None or tab.graph.revision != self._search.revision)
+        if lost:
             self.stop()
+            self._search = None  # what it finds is of another graph
+            self._ticker.stop()
         panel.set_graph(tab.graph if tab is not None else None)
+        if lost:
+            panel.say_changed()
         if panel.names.count() < 2 and tab is not None:
             self._list()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from PySide6.QtTest import QTest
 
 from graftwerk.app.main import main
+from graftwerk.app.pattern_control import _Search
 from graftwerk.app.tab import Tab
 from graftwerk.app.window import Window
+from graftwerk.backend.operations.registry import make
 from graftwerk.widgets.panels.form import OperationDialog
 from graftwerk.widgets.panels.pattern_dialog import PatternDialog
 from tests.app.driving import (
@@ -103,15 +106,46 @@ def test_finding_needs_nodes(window: Window, open_model: Open, models: Path) -> 
     assert "Select the nodes" in action.toolTip()
     with context_menu(tab, point_of(tab, chain_around(tab)[0])) as menu:
         assert entry(menu, "Replace all like this").isEnabled()
+        assert entry(menu, "Find All Like This").isEnabled()
 
 
-def test_a_search_is_stopped(window: Window, open_model: Open, models: Path) -> None:
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches that wait at their fourth place until they are stopped."""
+
+    def go_on(search: _Search, done: int, total: int) -> bool:
+        search.done, search.total = done, total
+        while done >= 3 and not search.stopped:
+            threading.Event().wait(0.001)  # the window's turn
+        return not search.stopped
+
+    monkeypatch.setattr(_Search, "go_on", go_on)
+
+
+def test_a_stopped_search_shows_what_it_found(window: Window, open_model: Open, models: Path, held: None) -> None:
     open_model(models / "encoder.onnx")
     window.docks.show("patterns")
     panel = window.docks.patterns
-    panel.set_pattern("a = *(x, ...)\nb = *(a, ...)")
+    panel.set_pattern("y = Add(...)")
     QTest.mouseClick(panel.find_button, LEFT)
-    assert panel.find_button.text() in ("Find", "Stop")
-    window.patterns.stop()
+    wait_until(lambda: panel.state.text().startswith("Looked at 3 of"), "for the progress")
+    assert panel.find_button.text() == "Stop"
+    QTest.mouseClick(panel.find_button, LEFT)
     wait_until(lambda: not window.patterns.searching, "for the search to end")
     assert panel.find_button.text() == "Find"
+    assert panel.state.text() == "3 occurrences · stopped early"
+
+
+def test_an_edit_while_a_search_runs_ends_it(window: Window, open_model: Open, models: Path, held: None) -> None:
+    tab = open_model(models / "encoder.onnx")
+    window.docks.show("patterns")
+    panel = window.docks.patterns
+    panel.set_pattern("y = Add(...)")
+    QTest.mouseClick(panel.find_button, LEFT)
+    wait_until(lambda: panel.state.text().startswith("Looked at 3 of"), "for the progress")
+    first = nodes_of(tab.graph, "Add")[0]
+    window.edits.apply(make("node.rename", {"node": tab.graph.ref(first), "name": "renamed"}))
+    wait_until(lambda: "Find again" in panel.state.text(), "for the panel to notice")
+    assert not window.patterns.searching
+    assert panel.find_button.text() == "Find"
+    assert panel.rows.topLevelItemCount() == 0

@@ -174,7 +174,10 @@ class Patterns(QWidget):
         self._stack.setCurrentIndex(0 if graph is None else 1)
         self.show_found(None)
         if had:
-            self.state.setText("The graph has changed. Find again.")
+            self.say_changed()
+
+    def say_changed(self) -> None:
+        self.state.setText("The graph has changed. Find again.")
 
     def set_pattern(self, text: str) -> None:
         """Shows a pattern of the user's own."""
