@@ -36,6 +36,7 @@ def add(commands: Commands) -> None:
     _add_data(one)
     one.add_argument("-o", "--output", type=Path, required=True, metavar="CALIBRATION", help="NAME.calibration.npz")
     one.add_argument("--cache", type=Path, help="write TensorRT's calibration cache as well")
+    one.add_argument("--compare", type=Path, metavar="CALIBRATION", help="tell whose ranges differ by more than 1 %%")
     one.add_argument("--json", action="store_true")
     one.set_defaults(function=_calibrate)
 
@@ -94,24 +95,35 @@ def _add_data(one: argparse.ArgumentParser) -> None:
 
 
 def _calibrate(parsed: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from graftwerk.app.commands import load_typed
     from graftwerk.backend.graph.shapes import typed
     from graftwerk.backend.output_paths import check_outputs
+    from graftwerk.backend.quantize.calibration import differences, load
     from graftwerk.backend.quantize.trt_cache import write_cache
 
     outputs = {"calibration": parsed.output, **({"cache": parsed.cache} if parsed.cache else {})}
     check_outputs(outputs, [parsed.model])
+    other = load(parsed.compare) if parsed.compare else None
     found = _measured(typed(load_typed(parsed.model)), parsed)
+    differ = differences(other, found) if other is not None else []
     found.save(parsed.output)
     if parsed.cache:
         write_cache(parsed.cache, {name: found.amax(name) or 0.0 for name in found.tensors})
     if parsed.json:
-        print_json({"output": str(parsed.output), **_facts(found)})
+        told = {"differences": [asdict(one) for one in differ]} if other is not None else {}
+        print_json({"output": str(parsed.output), **_facts(found), **told})
         return 0
     print_line(f"{len(found.tensors)} tensors on {found.samples} samples, {found.method}, {found.tool}")
     zero = [name for name, histogram in found.histograms.items() if not histogram.largest]
     if zero:
         print_line(f"zero throughout, no scale can be made: {', '.join(zero[:8])}{' …' if len(zero) > 8 else ''}")
+    if other is not None:
+        print_line(f"{len(differ)} ranges differ from those of {parsed.compare} by more than 1 %")
+    for one in differ:
+        before, after = ("not known" if value is None else f"{value:.5g}" for value in (one.before, one.after))
+        print_line(f"  {one.tensor}: {before} → {after}")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,12 @@ def measure(window: Window, tab: Tab, asked: CalibrateDialog) -> Task:
                 fault = Fault(outcome.message, outcome.where, outcome.hint)
                 window.show_fault(fault, "The calibration failed", outcome.details)
             return
-        window.attempt(lambda: show(window, tab, together(plans[0], outcome.result, tab.title, method, percentile)))
+        result, title = outcome.result, tab.title
+        window.jobs.compute(lambda: together(plans[0], result, title, method, percentile), shown)
+
+    def shown(ready: Future[Calibration]) -> None:
+        if tab in window.tabs():
+            window.attempt(lambda: show(window, tab, ready.result()))
 
     task = window.jobs.submit(f"Calibrate {tab.title}", prepare, done)
     window.docks.show("jobs")

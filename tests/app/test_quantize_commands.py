@@ -31,6 +31,14 @@ def test_from_float_to_a_calibrated_model(models: Path, tmp_path: Path, capsys: 
     assert read_cache(cache)["input"] == pytest.approx(found.amax("input"), rel=1e-6)
     assert not list((tmp_path / "kept" / "calibrating").iterdir())
 
+    again = ["calibrate", model, "--data", data, "--batch", "64", "-o", str(tmp_path / "again.npz"), "--compare"]
+    assert main([*again, str(ranges), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["differences"] == []  # batches make no difference
+    assert main([*again, str(ranges), "--method", "max", "--json"]) == 0
+    differ = json.loads(capsys.readouterr().out)["differences"]
+    assert len(differ) > 10
+    assert differ[0]["before"] == pytest.approx(found.amax(differ[0]["tensor"]))
+
     assert main(["quantize", model, "--calibration", str(ranges), "-o", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(told["layers"]) == 13
