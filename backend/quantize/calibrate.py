@@ -12,10 +12,11 @@ from onnx import TensorProto
 from graftwerk.backend import assets
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.files import stage
-from graftwerk.backend.graph.graph import Graph, reads
+from graftwerk.backend.graph.graph import Graph, NodeRef, reads
 from graftwerk.backend.graph.shapes import typed
 from graftwerk.backend.graph.standin import with_stand_ins
-from graftwerk.backend.operations.registry import apply, make
+from graftwerk.backend.operations.qdq_remove import RemoveQdq
+from graftwerk.backend.operations.registry import apply
 from graftwerk.backend.quantize.calibration import DEFAULT, Calibration
 from graftwerk.backend.quantize.collect import Plan, collected, digest
 from graftwerk.backend.quantize.data import DataOptions
@@ -34,7 +35,7 @@ def without_pairs(graph: Graph) -> Graph:
         pair = next((one for one in find_pairs(graph).values() if one.quantize is not None), None)
         if pair is None:
             return graph
-        graph = apply(make("qdq.remove", {"node": graph.ref(pair.dequantize)}), graph)
+        graph = apply(RemoveQdq(NodeRef(graph.ref(pair.dequantize))), graph)
 
 
 def measured(graph: Graph) -> dict[str, str]:

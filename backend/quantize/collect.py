@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -112,14 +113,16 @@ def _write(path: Path, observers: Mapping[str, Observer]) -> None:
 
 
 def collected(folder: Path, tensors: tuple[str, ...], batches: int, chunk: int = CHUNK) -> dict[str, Histogram]:
-    """The histograms of all chunks together. Raises Fault where one is missing or damaged."""
+    """The histograms of all chunks together. Raises Fault where one is missing or damaged; the next run makes that one
+    again."""
     found: list[Histogram] = []
     for number in range(-(-batches // chunk)):
         path = chunk_file(folder, number)
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 part = unstacked(arrays, arrays["negative"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            path.unlink(missing_ok=True)
             raise Fault(f"A part of the calibration is missing: {error}", str(path), "Calibrate again") from None
         found = [one.merged(later) for one, later in zip(found, part, strict=True)] if found else part
     return dict(zip(tensors, found, strict=True))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.engines.onnxruntime import run_model
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.jobs.pool import run_here
@@ -26,12 +29,20 @@ Planned = Callable[..., Plan]
 @pytest.fixture
 def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
     monkeypatch.setenv("GRAFTWERK_DATA", str(tmp_path / "data"))
+    numbers = itertools.count()
 
     def made(graph: Graph, count: int = 20) -> Plan:
-        (tmp_path / "stage").mkdir(exist_ok=True)
-        return plan(graph, DataOptions(random=count), 1, tmp_path / "stage")
+        return plan(graph, DataOptions(random=count), 1, tmp_path / f"stage{next(numbers)}")
 
     return made
+
+
+def heavier(graph: Graph) -> Graph:
+    """The same nodes with other values in one weight."""
+    edit = Edit(graph)
+    name, weight = next((name, one) for name, one in graph.initializers.items() if one.size > 1000)
+    edit.set_initializer(weight.array().astype(np.float32) * 2, name)
+    return edit.commit()
 
 
 def run(job: Collect, folder: Path) -> dict[str, object]:
@@ -75,9 +86,14 @@ def test_two_processes_and_a_run_that_ended_early_find_the_same(planned: Planned
     found = collected(made.folder, made.tensors, 20)
     assert all(np.array_equal(found[name].counts, expected[name].counts) for name in expected)
     assert all(found[name].peaks == expected[name].peaks for name in expected)
-    chunk_file(made.folder, 1).unlink()
+    assert planned(digits()).folder == made.folder  # where it is found by the next run of the same
+    assert planned(digits(), 21).folder != made.folder
+    assert planned(heavier(digits())).folder != made.folder
+    chunk_file(made.folder, 1).write_bytes(first[:100])
     with pytest.raises(Fault, match="is missing"):
         collected(made.folder, made.tensors, 20)
+    assert run(whole, tmp_path / "again") == result
+    assert np.array_equal(collected(made.folder, made.tensors, 20)["input"].counts, expected["input"].counts)
 
 
 def test_values_that_are_no_numbers_name_the_first_tensor(planned: Planned, tmp_path: Path) -> None:
