@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     from graftwerk.app import (
         diff_command,
         engine_commands,
+        errors_command,
         new_command,
         opset_command,
         pattern_commands,
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     pattern_commands.add(commands)
     quantize_commands.add(commands)
     sensitivity_command.add(commands)
+    errors_command.add(commands)
     opset_command.add(commands)
     return parser
 
