@@ -36,12 +36,12 @@ def add(commands: Commands) -> None:
 
 def _errors(parsed: argparse.Namespace) -> int:
     from graftwerk.app.commands import load_typed
-    from graftwerk.app.quantize_commands import _absolute, run_all
+    from graftwerk.app.quantize_commands import data_path, run_all
     from graftwerk.backend.graph.shapes import typed
     from graftwerk.backend.quantize.data import DataOptions
     from graftwerk.backend.quantize.errors import errors_job, read_errors
 
-    options = DataOptions(tuple(map(_absolute, parsed.data)), most=parsed.most, random=parsed.random)
+    options = DataOptions(tuple(map(data_path, parsed.data)), most=parsed.most, random=parsed.random)
     reference, model = (typed(load_typed(path)) for path in (parsed.reference, parsed.model))
     with tempfile.TemporaryDirectory(prefix="graftwerk-") as folder:
         (result,) = run_all([errors_job(reference, model, Path(folder), options, parsed.batch)], "samples")

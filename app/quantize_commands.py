@@ -139,7 +139,7 @@ def _measured(graph: Graph, parsed: argparse.Namespace) -> Calibration:
     if not 0 < parsed.percentile <= 100:
         raise Fault(f"--percentile is {parsed.percentile}; above 0 and up to 100 is possible", "--percentile")
     shapes = {name: ranges[1] for name, ranges in map(parse_shapes, parsed.shapes)}
-    paths = tuple(_absolute(text) for text in parsed.data)
+    paths = tuple(data_path(text) for text in parsed.data)
     options = DataOptions(paths, _images(parsed), parsed.most, 0 if paths else parsed.random, shapes=shapes)
     with tempfile.TemporaryDirectory(prefix="graftwerk-") as folder:
         made = plan(graph, options, parsed.batch, Path(folder))
@@ -213,7 +213,8 @@ def _audit(parsed: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
-def _absolute(text: str) -> str:
+def data_path(text: str) -> str:
+    """A path to data, or file.py:function, from where the command was started."""
     file, colon, function = text.rpartition(":")
     return f"{Path(file).resolve()}:{function}" if colon and file.endswith(".py") else str(Path(text).resolve())
 

@@ -78,12 +78,12 @@ class _Runs:
     """Runs trials in several processes, and keeps their scores by what they are of."""
 
     def __init__(self, parsed: argparse.Namespace, model: Path, place: PlaceQdq) -> None:
-        from graftwerk.app.quantize_commands import _absolute
+        from graftwerk.app.quantize_commands import data_path
         from graftwerk.backend import assets
         from graftwerk.backend.quantize.data import DataOptions
 
         self.parsed, self.model, self.place = parsed, model, place
-        self.data = asdict(DataOptions(tuple(map(_absolute, parsed.data)), most=parsed.most))
+        self.data = asdict(DataOptions(tuple(map(data_path, parsed.data)), most=parsed.most))
         self.labels = _resolved(parsed.labels)
         self.metric = parsed.metric if parsed.metric in ("", "top1") else _resolved(parsed.metric)
         if self.labels and not self.metric:
