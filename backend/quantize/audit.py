@@ -85,13 +85,14 @@ def _alone(graph: Graph, pairs: dict[NodeId, QdqPair]) -> Iterator[Finding]:
 
 
 def _junctions(graph: Graph, pairs: dict[NodeId, QdqPair]) -> Iterator[Finding]:
-    """Concat and Add whose inputs have different scales: the engine converts between them."""
+    """A Concat whose inputs have different scales: the engine converts between them. (An Add computes in float.)"""
     for node, record in graph.nodes.items():
-        if record.op_type not in ("Concat", "Add") or record.domain not in ("", "ai.onnx"):
+        if record.op_type != "Concat" or record.domain not in ("", "ai.onnx"):
             continue
-        read = [pairs.get(graph.producer(name) or -1) for name in dict.fromkeys(record.input)]
-        steps = {float(values[0]) for pair in read if pair is not None
-                 and (values := scales(graph, pair)) is not None and values.size == 1}  # fmt: skip
-        if record.op_type == "Concat" and len(steps) > 1:
-            text = f"Concat joins {len(read)} tensors with {len(steps)} different scales: each is requantized"
+        makers = [graph.producer(name) for name in dict.fromkeys(record.input)]
+        read = [pairs[made] for made in makers if made in pairs]
+        steps = {float(values[0]) for pair in read
+                 if (values := scales(graph, pair)) is not None and values.size == 1}  # fmt: skip
+        if len(steps) > 1:
+            text = f"Concat joins {len(makers)} tensors with {len(steps)} different scales: each is requantized"
             yield Finding("junction", text, graph.ref(node), "Give them one scale, the largest")
