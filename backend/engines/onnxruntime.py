@@ -291,6 +291,10 @@ class _Model:
 
     def run(self, session: Any, outputs: Sequence[str] | None, arrays: Mapping[str, Array]) -> list[Array]:
         hint = "Give data or shapes that suit the model."
+        odd = next((name for name, array in arrays.items() if array.dtype.kind == "V"), None)
+        if odd is not None:  # ml_dtypes' types, which ONNX Runtime's Python has no name for
+            text = f"ONNX Runtime can't be given {arrays[odd].dtype} from Python"
+            raise Fault(text, odd, "Keep the inputs in FP32 or FP16.")
         return list(self._faults(lambda: session.run(outputs, arrays), hint))
 
     def _options(self, optimization: str, threads: int) -> Any:
