@@ -78,13 +78,16 @@ class EditControl:
             before = tab.document.graph
             after = self.window.cleanup.foreseen_revision(before, operation)
 
+            dropped = len(tab.document.revisions) - 1 - tab.document.at
+
             def work() -> None:
                 if after is not None:
                     tab.document.push(operation, after)
                 else:
                     tab.document.apply(operation)
 
-            if self.window.attempt(work, operation.summary()):
+            gone = f". {dropped} undone step{'s' * (dropped != 1)} behind it went" if dropped else ""
+            if self.window.attempt(work, operation.summary() + gone):
                 self.window.cleanup.verify(tab, before, operation)
 
     def _apply_in_job(self, tab: Tab, operation: Operation) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from onnx import NodeProto
 
+from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph, NodeId
 
 #: Where torch's dynamo exporter keeps the module path, since its node names have none: `: model.Bert/layer.0: …`.
@@ -30,6 +31,19 @@ def _relative(paths: list[str]) -> tuple[str, ...]:
     """Dynamo repeats the whole path at each level (`m.vit`, `m.vit.encoder`): here each has its own part of it."""
     above = ["", *paths[:-1]]
     return tuple(path.removeprefix(f"{before}.") for before, path in zip(above, paths, strict=True))
+
+
+def check_kept(graph: Graph, op_types: Iterable[str], scopes: Iterable[str]) -> None:
+    """Raises Fault for an operator or a scope, given by its path or a part of it, that no node of the graph has."""
+    there = {record.op_type for record in graph.nodes.values()}
+    for one in op_types:
+        if one not in there:
+            raise Fault(f"The model has no {one} node", one, f"It has {', '.join(sorted(there)[:20])}")
+    wanted = list(scopes)
+    paths = {f"/{'/'.join(scope_of(record))}/" for record in graph.nodes.values()} if wanted else set()
+    for one in wanted:
+        if not any(f"/{one.strip('/')}/" in path for path in paths):
+            raise Fault("The model has no such scope", one, "The outline shows them; such as encoder/layer.0")
 
 
 @dataclass(slots=True)

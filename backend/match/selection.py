@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.match.facts import Facts
 from graftwerk.backend.match.pattern import ABSENT, Constant, Input, Pattern, PatternNode
 
-#: Constants up to this many elements are compared by value: scalars, axes, shapes; larger ones are weights.
+#: Lists of integers up to this length are compared by value: axes, shapes. Lists of floats are weights.
 _COMPARED = 8
 
 
@@ -43,9 +44,8 @@ def pattern_of(graph: Graph, nodes: Sequence[NodeId]) -> Pattern:
             return name(tensor, "v")
         if facts.is_constant(tensor):
             value = facts.constant(tensor)
-            size = len(value) if isinstance(value, list) else 1
             count["c"] += 1
-            kept = not isinstance(value, str) and 0 < size <= _COMPARED
+            kept = not isinstance(value, str | list) or (isinstance(value, list) and _structural(value))
             return Constant(f"c{count['c'] - 1}", value if kept else None)
         return name(tensor, "x")
 
@@ -65,3 +65,7 @@ def pattern_of(graph: Graph, nodes: Sequence[NodeId]) -> Pattern:
                            or not graph.consumers(tensor))
         ]  # fmt: skip
     return Pattern(tuple(found), tuple(outputs))
+
+
+def _structural(values: list[Any]) -> bool:
+    return 0 < len(values) <= _COMPARED and all(isinstance(one, int) for one in values)

@@ -8,6 +8,7 @@ from typing import Literal
 from graftwerk.backend.fault import Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
+from graftwerk.backend.graph.scopes import check_kept
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 from graftwerk.backend.precision.plan import Plan, Wish, retype_plan
 from graftwerk.backend.precision.ports import PRECISIONS, float_of
@@ -49,6 +50,7 @@ class Retype(Operation):
                 return Reason(f"There is no tensor {tensor!r}", "The range check names those of this model")
         for ref in (*self.only, *self.keep):
             graph.find(ref)
+        check_kept(graph, self.keep_ops, self.keep_scopes)
         if not any(float_of(graph, name) for name in graph.tensors()):
             return Reason("The model has no float tensors whose type is known")
         if self.to.endswith("BF16") and (graph.opset() or 0) < 13:

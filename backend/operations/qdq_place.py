@@ -11,6 +11,7 @@ import numpy as np
 from graftwerk.backend.fault import Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeRef
+from graftwerk.backend.graph.scopes import check_kept
 from graftwerk.backend.operations.registry import FilePath, Operation, Selection, operation, param
 from graftwerk.backend.quantize.calibration import Calibration, load
 from graftwerk.backend.quantize.insertion import automatic, existing, insert_pair
@@ -56,6 +57,7 @@ class PlaceQdq(Operation):
         ))  # fmt: skip
 
     def blocked(self, graph: Graph) -> Reason | None:
+        check_kept(graph, self.keep_ops, (*self.keep_scopes, *self.scopes))
         made = self.plan(graph)
         if made.placements:
             return None

@@ -35,6 +35,8 @@ import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.importers.onnx_importer import OnnxImporter
 from onnx_graphsurgeon.ir.tensor import LazyValues
 
+if len(sys.argv) != 3:
+    sys.exit(f"usage: {{sys.argv[0]}} MODEL OUTPUT")
 source, target = Path(sys.argv[1]), Path(sys.argv[2])
 model = onnx.load(source)
 graph = gs.import_onnx(model)

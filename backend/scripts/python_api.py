@@ -18,6 +18,8 @@ import sys
 
 import graftwerk
 
+if len(sys.argv) != 3:
+    sys.exit(f"usage: {{sys.argv[0]}} MODEL OUTPUT")
 model = graftwerk.open(sys.argv[1])
 '''
 

@@ -277,3 +277,12 @@ def test_five_hundred_blocks_of_sixty_nodes_are_found_quickly() -> None:
     assert seconds < 150 * copying
 
 
+
+
+def test_of_a_selection_numbers_axes_and_shapes_are_compared_and_weights_are_not() -> None:
+    graph = model("""(float[2,4] x) => (float[4,2] y)
+        <float half = {0.5}, float[4] bias = {1, 2, 3, 4}, int64[2] to = {4, 2}> {
+            a = Mul(x, half) b = Add(a, bias) y = Reshape(b, to)
+        }""")
+    lines = str(pattern_of(graph, list(graph.nodes))).splitlines()
+    assert lines[:3] == ["v0 = Mul(x0, #c0=0.5)", "v1 = Add(v0, #c1)", "v2 = Reshape(v1, #c2=[4, 2])"]

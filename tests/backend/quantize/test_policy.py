@@ -154,3 +154,11 @@ def test_calibrated_by_each_method_the_accuracy_stays(models: Path, tmp_path: Pa
     for method in ("max", "percentile", "entropy", "mse"):
         again = apply(make("qdq.calibrate", {"file": str(tmp_path / "c.npz"), "method": method}), quantized)
         assert accuracy(again) >= before - 0.005, method
+
+
+def test_operators_and_scopes_that_there_are_not_are_refused() -> None:
+    graph = block()
+    for values, says in (({"keep_ops": ["Cnov"]}, "no Cnov node"), ({"keep_scopes": ["head"]}, "no such scope")):
+        reason = why_blocked(make("qdq.place", values), graph)
+        assert reason is not None
+        assert says in reason.text
