@@ -142,6 +142,7 @@ class Docks:
         self.history.save_recipe.connect(window.files.save_recipe)
         self.history.edit.connect(window.recipes.edit)
         self.history.changed.connect(window.recipes.change)
+        self.history.put_back.connect(window.recipes.put_back)
         self.problems.fix_requested.connect(window.edits.apply)
         self.problems.activated.connect(lambda where: window.need_tab().select_refs((where,)))
         self.jobs.cancel.connect(self._cancel)

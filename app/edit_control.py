@@ -12,6 +12,7 @@ from graftwerk.backend.operations.registry import Operation, OperationInfo
 if TYPE_CHECKING:
     from graftwerk.app.tab import Tab
     from graftwerk.app.window import Window
+    from graftwerk.backend.document import Revision
 
 
 class EditControl:
@@ -23,16 +24,18 @@ class EditControl:
     def undo(self) -> None:
         document = self.window.need_tab().document
         if document.can_undo:
-            undone = document.revisions[document.at].operation
+            history = document.history
+            undone = "the change of the recipe" if history.earlier else _summary(history.revisions[history.at])
             document.undo()
-            self.window.say(f"Undone: {undone.summary() if undone else ''}")
+            self.window.say(f"Undone: {undone}")
 
     def redo(self) -> None:
         document = self.window.need_tab().document
         if document.can_redo:
+            later = document.history.later
             document.redo()
-            done = document.revisions[document.at].operation
-            self.window.say(f"Redone: {done.summary() if done else ''}")
+            done = "the change of the recipe" if later else _summary(document.revisions[document.at])
+            self.window.say(f"Redone: {done}")
 
     def start(self, found: OperationInfo) -> None:
         """Starts an operation on the selection: at once where it has no parameters, else with its form."""
@@ -78,7 +81,7 @@ class EditControl:
             before = tab.document.graph
             after = self.window.cleanup.foreseen_revision(before, operation)
 
-            dropped = len(tab.document.revisions) - 1 - tab.document.at
+            undone = len(tab.document.history.undone)
 
             def work() -> None:
                 if after is not None:
@@ -86,8 +89,8 @@ class EditControl:
                 else:
                     tab.document.apply(operation)
 
-            gone = f". {dropped} undone step{'s' * (dropped != 1)} behind it went" if dropped else ""
-            if self.window.attempt(work, operation.summary() + gone):
+            aside = f". {undone} undone step{'s' * (undone != 1)} set aside: see Recipe" if undone else ""
+            if self.window.attempt(work, operation.summary() + aside):
                 self.window.cleanup.verify(tab, before, operation)
 
     def _apply_in_job(self, tab: Tab, operation: Operation) -> None:
@@ -117,3 +120,7 @@ class EditControl:
             return
         title = f"{operation.info.title} in {tab.title}"
         self.window.jobs.submit(title, lambda folder: apply_job(graph, operation, folder), done)
+
+
+def _summary(revision: Revision) -> str:
+    return revision.operation.summary() if revision.operation is not None else ""

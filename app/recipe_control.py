@@ -49,8 +49,22 @@ class RecipeControl:
         tab.destroyed.connect(dialog.close)
         dialog.show()
 
-    def rewrite(self, tab: Tab, work: Callable[[], History], done: str) -> None:
-        """Shows the history that `work` makes; a Fault changes nothing, a step that can't be done stops there."""
+    def put_back(self, index: int) -> None:
+        """Replays steps that were set aside behind the shown revision."""
+        tab = self.window.need_tab()
+        document, steps = tab.document, tab.document.aside[index]
+
+        def forget() -> None:
+            document.forget_aside(*(number for number, one in enumerate(document.aside) if one is steps))
+
+        said = f"Put back {len(steps)} step{'s' * (len(steps) != 1)}"
+        self.rewrite(tab, lambda: document.with_aside(index), said, forget)
+
+    def rewrite(
+        self, tab: Tab, work: Callable[[], History], done: str, then: Callable[[], None] = lambda: None
+    ) -> None:
+        """Shows the history that `work` makes, and calls `then`; a Fault changes nothing, a step that can't be done
+        stops there."""
         before = tab.document.history
 
         def show(ready: Future[History]) -> None:
@@ -61,6 +75,7 @@ class RecipeControl:
                 return
             history = ready.result()
             tab.document.rewrite(history)
+            then()
             if history.stopped is None:
                 self.window.say(done)
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,13 +38,39 @@ class Revision:
 @dataclass(frozen=True, slots=True)
 class History:
     """The revisions that undo and redo reach, oldest first, and which is shown. Where a step of the recipe can't be
-    done, `stopped` says why, and `waiting` are that step and those behind it."""
+    done, `stopped` says why, and `waiting` are that step and those behind it.
+
+    Where another recipe made it of the history `before`, undo at revision `base` leads back to that; and redo at
+    revision `turn` leads on to the history `after` that was undone there."""
 
     revisions: tuple[Revision, ...]
     at: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
     waiting: tuple[Step, ...] = ()
     stopped: Fault | None = None
+    before: History | None = None
+    base: int = 0
+    after: History | None = None
+    turn: int = 0
+
+    @property
+    def earlier(self) -> History | None:
+        """What undo leads to from here, where that is another history."""
+        return self.before if self.at == self.base else None
+
+    @property
+    def later(self) -> History | None:
+        """What redo leads to from here, where that is another history."""
+        return self.after if self.at == self.turn else None
+
+    @property
+    def undone(self) -> tuple[Step, ...]:
+        """The steps that redo would bring, and that an edit made here takes the place of."""
+        lines = _lines(self.revisions)
+        if self.later is None:
+            return lines[self.at :]
+        theirs = _lines(self.later.revisions)
+        return next((theirs[i:] for i, step in enumerate(theirs) if lines[i : i + 1] != (step,)), ())
 
     def same_edits(self, other: History) -> bool:
         """Whether it holds the same revisions; what is known of their types, and which is shown, may differ."""
@@ -54,6 +80,8 @@ class History:
 
 #: No revision has this number.
 _NEVER = -1
+#: How many edits are remembered that were made in place of undone steps.
+_ASIDE = 20
 
 
 class Document:
@@ -70,9 +98,8 @@ class Document:
         self.listeners: list[Callable[[], None]] = []
         self._history = History((Revision(graph),), 0)
         self._saved = graph.revision if path is not None or not name else _NEVER
-        #: What undo goes back to where the recipe was rewritten last, and redo after that.
-        self._before_rewrite: History | None = None
-        self._after_rewrite: History | None = None
+        #: The undone steps that edits took the place of, the last ones first: see `with_aside`.
+        self.aside: tuple[tuple[Step, ...], ...] = ()
         #: What came of verifying the step that made a revision, by the revision's number.
         self.verdicts: dict[int, Verdict] = {}
 
@@ -105,20 +132,21 @@ class Document:
 
     @property
     def can_undo(self) -> bool:
-        return self.at > 0 or self._before_rewrite is not None
+        return self.at > 0 or self._history.earlier is not None
 
     @property
     def can_redo(self) -> bool:
-        return self.at + 1 < len(self.revisions) or self._after_rewrite is not None
+        return self.at + 1 < len(self.revisions) or self._history.later is not None
 
     @property
     def recipe(self) -> Recipe:
         """The steps up to the shown revision, and those that wait because one can't be done."""
-        done = tuple(filter(None, (revision.line for revision in self.revisions[1 : self.at + 1])))
+        done = _lines(self.revisions[: self.at + 1])
         return Recipe(done + self._history.waiting, self.origin, self._history.parameters)
 
     def apply(self, operation: Operation) -> Graph:
-        """Makes a new revision and shows it; what could be redone is gone. Raises Fault where it can't be done."""
+        """Makes a new revision and shows it; what could be redone is set `aside`. Raises Fault where it can't be
+        done."""
         graph = apply(operation, self.graph)
         self.push(operation, graph)
         return graph
@@ -130,7 +158,11 @@ class Document:
     def extend(self, made: Sequence[Revision]) -> None:
         """Shows the last of some revisions, the first of which was made of the shown one."""
         kept = self.revisions[: self.at + 1]
-        self._show(replace(self._history, revisions=(*kept, *made), at=self.at + len(made)))
+        if undone := self._history.undone:
+            self.aside = (undone, *self.aside)[:_ASIDE]
+        reached = self._history.before is not None and self.at >= self._history.base
+        self._show(replace(self._history, revisions=(*kept, *made), at=self.at + len(made), after=None,
+                           before=self._history.before if reached else None))  # fmt: skip
 
     def rewritten(self, steps: Sequence[Step], parameters: Mapping[str, Any]) -> History:
         """What the document's history is with another recipe, from the first step on that differs. Takes as long as
@@ -168,11 +200,19 @@ class Document:
         here = self.recipe
         return self.rewritten((*here.steps, *recipe.steps), {**known, **recipe.parameters})
 
+    def with_aside(self, index: int) -> History:
+        """What the document's history is with steps set `aside` behind the shown revision; see `rewritten`."""
+        here = self.recipe
+        return self.rewritten((*here.steps, *self.aside[index]), here.parameters)
+
+    def forget_aside(self, *indices: int) -> None:
+        """Forgets steps that were set `aside`."""
+        self.aside = tuple(steps for index, steps in enumerate(self.aside) if index not in indices)
+        self._changed()
+
     def rewrite(self, history: History) -> None:
         """Shows a history that `rewritten` made of the shown one; undo brings back the one before."""
-        before = self._history
-        self._show(history)
-        self._before_rewrite = before
+        self._show(replace(history, before=self._history, base=history.at))
 
     def take(self, history: History) -> None:
         """Shows a history that `rewritten` made of the shown one, with nothing before it for undo to bring back."""
@@ -186,17 +226,18 @@ class Document:
             self._show(replace(self._history, at=index))
 
     def undo(self) -> None:
-        if self._before_rewrite is None:
-            return self.go(self.at - 1)
-        after = self._history
-        self._show(self._before_rewrite)
-        self._after_rewrite = after
-        return None
+        earlier = self._history.earlier
+        if earlier is None:
+            self.go(self.at - 1)
+        else:
+            self._show(replace(earlier, after=self._history, turn=earlier.at))
 
     def redo(self) -> None:
-        if self._after_rewrite is None:
-            return self.go(self.at + 1)
-        return self.rewrite(self._after_rewrite)
+        later = self._history.later
+        if later is None:
+            self.go(self.at + 1)
+        else:
+            self._show(later)
 
     def set_types(self, graph: Graph, types: Mapping[str, TensorType]) -> bool:
         """Takes what shape inference found for a revision, if it is still here; says whether it was."""
@@ -231,12 +272,15 @@ class Document:
 
     def _show(self, history: History) -> None:
         self._history = history
-        self._before_rewrite = self._after_rewrite = None
         self._changed()
 
     def _changed(self) -> None:
         for listener in tuple(self.listeners):
             listener()
+
+
+def _lines(revisions: Iterable[Revision]) -> tuple[Step, ...]:
+    return tuple(line for revision in revisions if (line := revision.line) is not None)
 
 
 def _made(step: Step, parameters: Mapping[str, Any]) -> Operation | None:

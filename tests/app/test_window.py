@@ -197,6 +197,23 @@ def test_history_goes_back_to_a_step(window: Window, digits: Tab) -> None:
     assert len(digits.document.recipe.steps) == 3
 
 
+def test_steps_that_an_edit_took_the_place_of_are_put_back(window: Window, digits: Tab) -> None:
+    panel = window.docks.history
+    first, second, third = [digits.graph.ref(node) for node in nodes_of(digits.graph, "Conv")[:3]]
+    digits.document.apply(InsertQdqLayer(first))
+    digits.document.apply(InsertQdqLayer(second))
+    assert not panel.aside_button.isVisibleTo(panel)
+    panel.go.emit(1)
+    window.edits.apply(InsertQdqLayer(third))
+    assert panel.aside_button.isVisibleTo(panel)
+    assert panel.aside_button.text() == "1 step set aside ▾"
+    panel.aside_menu().actions()[0].trigger()
+    wait_until(lambda: not digits.document.aside)
+    operations = [revision.operation for revision in digits.document.revisions[1:]]
+    assert operations == [InsertQdqLayer(NodeRef(ref)) for ref in (first, third, second)]
+    assert not panel.aside_button.isVisibleTo(panel)
+
+
 def test_targets_are_chosen_in_the_tool_bar(window: Window, digits: Tab, settings: Settings) -> None:
     window.engines.ask_library()
     wait_until(lambda: window.engines.library)

@@ -13,6 +13,7 @@ from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.recipe import Recipe, replay
 from graftwerk.backend.operations.registry import make
+from graftwerk.backend.operations.step import Step
 from graftwerk.resources import model as bundled
 from tests.backend.operations import law_models as models
 
@@ -41,7 +42,7 @@ def test_undo_and_redo() -> None:
     assert [revision.operation for revision in document.revisions] == [None, RENAME, AGAIN]
 
 
-def test_an_edit_after_undo_drops_what_could_be_redone() -> None:
+def test_an_edit_after_undo_sets_what_could_be_redone_aside() -> None:
     document = Document(models.chain())
     document.apply(RENAME)
     document.apply(AGAIN)
@@ -51,6 +52,40 @@ def test_an_edit_after_undo_drops_what_could_be_redone() -> None:
     assert document.recipe.operations() == (RENAME, OTHER)
     with pytest.raises(IndexError):
         document.redo()
+    assert document.aside == ((Step.of(AGAIN),),)
+    document.rewrite(document.with_aside(0))
+    assert document.recipe.operations() == (RENAME, OTHER, AGAIN)
+    document.undo()
+    assert document.recipe.operations() == (RENAME, OTHER)
+    document.forget_aside(0)
+    assert not document.aside
+
+
+def test_a_change_of_the_recipe_is_undone_after_later_edits_too() -> None:
+    document = Document(models.chain())
+    document.apply(RENAME)
+    document.apply(AGAIN)
+    document.rewrite(document.rewritten([Step.of(RENAME)], {}))
+    document.rewrite(document.rewritten([], {}))
+    document.apply(OTHER)
+    for expected in [(), (RENAME,), (RENAME, AGAIN), (RENAME,), ()]:
+        document.undo()
+        assert document.recipe.operations() == expected
+    assert not document.can_undo
+    for expected in [(RENAME,), (RENAME, AGAIN), (RENAME,), (), (OTHER,)]:
+        document.redo()
+        assert document.recipe.operations() == expected
+    assert not document.can_redo
+
+
+def test_an_edit_in_place_of_a_change_of_the_recipe_keeps_its_steps() -> None:
+    document = Document(models.chain())
+    document.apply(RENAME)
+    document.rewrite(document.rewritten([Step.of(RENAME), Step.of(AGAIN)], {}))
+    document.undo()
+    document.apply(OTHER)
+    assert document.aside == ((Step.of(AGAIN),),)
+    assert not document.can_redo
 
 
 def test_a_blocked_operation_leaves_the_document() -> None:

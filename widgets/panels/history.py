@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 from graftwerk.backend.document import Document
 from graftwerk.backend.operations.recipe_lines import as_parameter, moved, with_selector
 from graftwerk.backend.operations.step import Step
-from graftwerk.widgets.panels.history_rows import Card, Rows
+from graftwerk.widgets.panels.history_rows import Card, Rows, step_title
 from graftwerk.widgets.panels.parameter_table import ParameterTable
 from graftwerk.widgets.panels.parts import Empty
 from graftwerk.widgets.panels.step_text import StepText
@@ -37,13 +37,15 @@ class History(QWidget):
     """One card for each step; those that are undone, left out or wait are grey.
 
     `go` carries the index of the revision to show, `save_recipe` asks for the recipe to be saved, `edit` carries the
-    index of a step whose form is to be shown, and `changed` another recipe: its steps and its parameters.
+    index of a step whose form is to be shown, `changed` another recipe: its steps and its parameters, and `put_back`
+    the index of steps that the document has set aside.
     """
 
     go = Signal(int)
     save_recipe = Signal()
     edit = Signal(int)
     changed = Signal(object, object)
+    put_back = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -64,6 +66,8 @@ class History(QWidget):
         self.copy_button = _button("Copy", self.copy)
         self.parameter_button = _button("Parameters", self.parameters.start)
         self.parameter_button.setToolTip("Values at the top of the recipe, which its steps use as $NAME")
+        self.aside_button = _button("", self._show_aside)
+        self.aside_button.setToolTip("Undone steps that an edit took the place of: they can be put back behind it")
         buttons = QHBoxLayout()
         buttons.setContentsMargins(8, 2, 8, 6)
         for button in (self.save_button, self.copy_button, self.parameter_button):
@@ -75,6 +79,7 @@ class History(QWidget):
         column.setSpacing(0)
         column.addWidget(self.parameters)
         column.addWidget(self.list, 1)
+        column.addWidget(self.aside_button, alignment=Qt.AlignmentFlag.AlignLeft)
         column.addLayout(buttons)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(Empty("Open a model. Its edits are listed here, and can be saved as a recipe."))
@@ -98,6 +103,9 @@ class History(QWidget):
                             (self.copy_button, "Copy the recipe as JSON")):  # fmt: skip
             button.setEnabled(steps)
             button.setToolTip(tip if steps else _NO_STEPS)
+        aside = sum(map(len, document.aside)) if document is not None else 0
+        self.aside_button.setText(f"{aside} step{'s' * (aside != 1)} set aside ▾")
+        self.aside_button.setVisible(aside > 0)
         if document is not None:
             self.parameters.set_values(document.history.parameters)
             self.list.setCurrentIndex(self.model.index(document.at))
@@ -114,6 +122,26 @@ class History(QWidget):
         """Puts the recipe on the clipboard, as JSON."""
         if self._document is not None:
             QGuiApplication.clipboard().setText(self._document.recipe.dumps())
+
+    def aside_menu(self) -> QMenu:
+        """What can be done with the steps that were set aside: a line for each edit that took the place of some."""
+        menu = QMenu(self)
+        assert self._document is not None
+        for index, steps in enumerate(self._document.aside):
+            said = ", ".join(step_title(step, self._document.history.parameters) for step in steps)
+            menu.addAction(f"Put back: {said}"[:90], partial(self.put_back.emit, index))
+        menu.addSeparator()
+        menu.addAction("Forget all", lambda: self._forget_aside())
+        return menu
+
+    def _show_aside(self) -> None:
+        menu = self.aside_menu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self.aside_button.mapToGlobal(QPoint(0, 0)))
+
+    def _forget_aside(self) -> None:
+        if self._document is not None:
+            self._document.forget_aside(*range(len(self._document.aside)))
 
     # What can be done to one row: rows count from 1, row 0 is the model that was opened
 

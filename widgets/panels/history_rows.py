@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,7 @@ def rows_of(document: Document) -> list[Row]:
     rows = [Row(f"Open {document.origin}" if document.origin else "New", "here" if history.at == 0 else "done")]
     for at, revision in enumerate(history.revisions[1:], 1):
         step = revision.line or Step("")
-        text = revision.operation.summary() if revision.operation is not None else _summary(step, history.parameters)
+        text = revision.operation.summary() if revision.operation is not None else step_title(step, history.parameters)
         state = "here" if at == history.at else "undone" if at > history.at else "done"
         verdict = document.verdicts.get(revision.graph.revision)
         below = " · ".join(filter(None, [verdict.text if verdict is not None else "", step.comment]))
@@ -72,11 +73,12 @@ def rows_of(document: Document) -> list[Row]:
         stopped = history.stopped if at == 0 else None
         reason = f"{stopped.message}. {stopped.hint}" if stopped is not None else step.comment
         state = "stopped" if stopped is not None else "waiting"
-        rows.append(Row(_summary(step, history.parameters), state, reason.strip(". "), not step.enabled))
+        rows.append(Row(step_title(step, history.parameters), state, reason.strip(". "), not step.enabled))
     return rows
 
 
-def _summary(step: Step, parameters: Any) -> str:
+def step_title(step: Step, parameters: Mapping[str, Any]) -> str:
+    """What a step does, in a line; only the kind of it where its parameters don't fit."""
     try:
         return step.operation(parameters).summary()
     except Fault:
