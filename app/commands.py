@@ -15,7 +15,7 @@ from typing import Any
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.app.output import print_json, print_line
 from graftwerk.app.run_effect import add_options, as_json, tell, verified
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.fault import Fault, Settled
 from graftwerk.backend.graph.files import load, save
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.shapes import infer
@@ -202,8 +202,16 @@ def _run(operation: str, arguments: Sequence[str]) -> int:
         step = make(operation, {name: value for name, value in given.items() if value is not None})
     graph = load_typed(parsed.model)
     with _hinting(f"`graftwerk ops {operation}` says what it takes; `graftwerk info MODEL --nodes` lists the nodes"):
-        changed = apply(step, graph)
+        try:
+            changed = apply(step, graph)
+        except Settled as nothing:
+            _tell_settled(nothing)
+            changed = graph
     return _finish(graph, changed, parsed, 1, step.remarks(graph, changed))
+
+
+def _tell_settled(nothing: Settled) -> None:
+    print(f"graftwerk: nothing to do: {nothing.message[0].lower()}{nothing.message[1:]}", file=sys.stderr)
 
 
 @contextmanager
@@ -269,7 +277,7 @@ def _apply(parsed: argparse.Namespace) -> int:
         print(f"[{number}/{len(recipe.steps)}] {operation.summary()}", file=sys.stderr)
 
     with _hinting("Change this step in the recipe, or leave it out"):
-        changed = replay(recipe, graph, dict(parsed.set), step)
+        changed = replay(recipe, graph, dict(parsed.set), step, lambda _, nothing: _tell_settled(nothing))
     return _finish(graph, changed, parsed, sum(step.enabled for step in recipe.steps))
 
 

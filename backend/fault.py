@@ -24,15 +24,21 @@ class Fault(Exception):
         return f"{self.where}: {self.message}" if self.where else self.message
 
     def __reduce__(self) -> tuple[type[Fault], tuple[str, str, str]]:
-        return (Fault, (self.message, self.where, self.hint))
+        return (type(self), (self.message, self.where, self.hint))
+
+
+class Settled(Fault):
+    """Nothing is to be done: what was asked for holds already. A recipe goes on, a command is done."""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why an action is not possible now; shown as its tooltip, and raised as a Fault where it is forced."""
+    """Why an action is not possible now; shown as its tooltip, and raised as a Fault where it is forced. `settled`:
+    because what it is to bring about holds already."""
 
     text: str
     hint: str = ""
+    settled: bool = False
 
     def fault(self, where: str = "") -> Fault:
-        return Fault(self.text, where, self.hint)
+        return (Settled if self.settled else Fault)(self.text, where, self.hint)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.document import Document
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.fault import Fault, Settled
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.shapes import infer
 from graftwerk.backend.graph.types import TensorType
@@ -66,8 +67,10 @@ class Model:
         return self.graph.type_of(tensor)
 
     def apply(self, operation: str, /, **parameters: Any) -> Model:
-        """Applies an operation by its id, such as `"node.delete"`; `graftwerk.operations()` lists them."""
-        self._document.apply(make(operation, _plain(parameters)))
+        """Applies an operation by its id, such as `"node.delete"`; `graftwerk.operations()` lists them. One that finds
+        nothing to do changes nothing."""
+        with suppress(Settled):
+            self._document.apply(make(operation, _plain(parameters)))
         self._infer()
         return self
 

@@ -21,7 +21,7 @@ from typing import Any
 from graftwerk.backend import assets
 from graftwerk.backend.atomic import atomic
 from graftwerk.backend.document import Document, History, Revision
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.fault import Fault, Settled
 from graftwerk.backend.graph.external import external_path
 from graftwerk.backend.graph.files import external_locations, stage
 from graftwerk.backend.graph.graph import Graph
@@ -200,9 +200,12 @@ def _done_in_job(graph: Graph, step: Step, given: Mapping[str, Any]) -> Revision
     from graftwerk.backend.operations.in_job import apply_job, take_result
 
     operation = step.operation(given)
-    with TemporaryDirectory(prefix="graftwerk-") as place:
-        result = run_here(apply_job(graph, operation, Path(place)), Path(place) / "job", lambda event: None)
-        after = take_result(graph, Path(result["model"]))
+    try:
+        with TemporaryDirectory(prefix="graftwerk-") as place:
+            result = run_here(apply_job(graph, operation, Path(place)), Path(place) / "job", lambda event: None)
+            after = take_result(graph, Path(result["model"]))
+    except Settled:
+        after = graph
     with suppress(Fault):
         after = after.with_types(infer(after))
     return Revision(after, operation, step)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.fault import Fault, Settled
 from graftwerk.backend.jobs import folders, protocol
 from graftwerk.backend.jobs.process import Launch, WorkerProcess
 from graftwerk.backend.jobs.protocol import Event, Failed, Finished, Job
@@ -248,7 +248,7 @@ def run_here(job: Job, folder: Path, on_event: OnEvent) -> dict[str, Any]:
     hint = outcome.hint
     if outcome.details and not hint:
         hint = f"The job's last words: {outcome.details.strip().splitlines()[-1]}"
-    fault = Fault(outcome.message, outcome.where, hint)
+    fault = (Settled if outcome.settled else Fault)(outcome.message, outcome.where, hint)
     if outcome.details:
         fault.add_note(outcome.details)
     raise fault

@@ -142,7 +142,8 @@ class Failed:
     """The last event of a job that did not.
 
     `where` and `hint` are a Fault's. `details` is the traceback of a defect, or the last lines that a process wrote
-    before it died; a Fault has none. `cancelled` tells a job that was asked to stop from one that failed by itself.
+    before it died; a Fault has none. `cancelled` tells a job that was asked to stop from one that failed by itself,
+    `settled` one that had nothing to do (see `fault.Settled`).
     """
 
     message: str
@@ -150,6 +151,7 @@ class Failed:
     hint: str = ""
     details: str = ""
     cancelled: bool = False
+    settled: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.fault import Fault, Settled
 from graftwerk.backend.jobs import protocol
 
 OUTPUT = "output.log"
@@ -142,7 +142,7 @@ def _outcome(message: dict[str, Any], context: Context) -> protocol.Finished | p
     try:
         return protocol.Finished(protocol.load_job(message).run(context))
     except Fault as fault:
-        return protocol.Failed(fault.message, fault.where, fault.hint)
+        return protocol.Failed(fault.message, fault.where, fault.hint, settled=isinstance(fault, Settled))
     except protocol.Cancelled:
         return protocol.Failed("cancelled", cancelled=True)
     except MemoryError:

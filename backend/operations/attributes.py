@@ -49,7 +49,7 @@ class SetAttribute(Operation):
                 return Reason(f"The function {function.name} has no attribute {self.name!r}", hint)
         made = make_attribute(record.op_type, schema, self.name, self.value, self.type)
         if find_attribute(record, self.name) == made:
-            return Reason(f"{self.name} has this value already")
+            return Reason(f"{self.name} has this value already", settled=True)
         return None
 
     def apply(self, edit: Edit) -> None:

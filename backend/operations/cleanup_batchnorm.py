@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,9 @@ class FuseBatchNorm(Operation):
             if reason is None:
                 return None
             first = first or reason
-        return first or Reason("There is no BatchNormalization")
+        if first is None:
+            return Reason("There is no BatchNormalization", settled=True)
+        return first if self.nodes else replace(first, settled=True)
 
     def apply(self, edit: Edit) -> None:
         for node in self._chosen(edit.base):

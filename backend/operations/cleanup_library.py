@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto
 
-from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.fault import Fault, Reason, Settled
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, bodies
 from graftwerk.backend.graph.whole import Whole, adopt_whole, whole_model
@@ -142,7 +142,7 @@ def _adopt(edit: Edit, whole: Whole, changed: ModelProto, library: str) -> None:
     adopt_whole(edit, whole, changed)
     same = edit.initializers.keys() == edit.base.initializers.keys()
     if not edit.touched and same and all(edit.initializers[n] is w for n, w in edit.base.initializers.items()):
-        raise Fault(f"{library} found nothing to do", "", _NOTHING)
+        raise Settled(f"{library} found nothing to do", "", _NOTHING)
 
 
 def _disguise(graph: GraphProto) -> None:

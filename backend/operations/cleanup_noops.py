@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.fault import Reason, Settled
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, reads
 from graftwerk.backend.operations.delete import drop_constant
@@ -37,7 +37,7 @@ class RemoveNoops(Operation):
 
     def blocked(self, graph: Graph) -> Reason | None:
         if next(self._found(graph, self._candidates(graph)), None) is None:
-            return Reason("There is no node that changes nothing", "Shapes have to be known for many of them")
+            return Reason("There is no node that changes nothing", "Shapes have to be known for many of them", True)
         return None
 
     def apply(self, edit: Edit) -> None:
@@ -50,7 +50,7 @@ class RemoveNoops(Operation):
             allowed = set(waiting) if self.nodes else again
             waiting = sorted(node for node in again & allowed if node in edit.nodes)
         if not edit.touched:
-            raise Fault("There is no node that changes nothing")
+            raise Settled("There is no node that changes nothing")
 
     def summary(self) -> str:
         return f"Remove no-ops among {len(self.nodes)} nodes" if self.nodes else "Remove no-ops"

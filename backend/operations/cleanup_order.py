@@ -21,7 +21,7 @@ class SortNodes(Operation):
     """
 
     def blocked(self, graph: Graph) -> Reason | None:
-        return None if _misplaced(graph) else Reason("The nodes are in topological order")
+        return None if _misplaced(graph) else Reason("The nodes are in topological order", settled=True)
 
     def apply(self, edit: Edit) -> None:
         for node in _misplaced(edit.base):  # the transaction puts the nodes that it touches where they belong

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from onnx import NodeProto
 
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.fault import Settled
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.operations.delete import drop_constant
 from graftwerk.backend.operations.registry import Operation, operation
@@ -53,7 +53,7 @@ class MergeSubexpressions(Operation):
                 for tensor in record.input:
                     drop_constant(edit, tensor)
         if not edit.touched:
-            raise Fault("Nothing is computed twice")
+            raise Settled("Nothing is computed twice")
 
 
 def _key(record: NodeProto, constants: dict[str, object]) -> object:

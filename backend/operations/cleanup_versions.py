@@ -52,7 +52,7 @@ class ConvertOpset(Operation):
         if graph.opset() is None:
             return Reason("The model uses no operator of the standard set")
         if graph.opset() == self.version:
-            return Reason(f"The model uses opset {self.version} already")
+            return Reason(f"The model uses opset {self.version} already", settled=True)
         return _formless(graph, self.version)
 
     def apply(self, edit: Edit) -> None:
@@ -92,7 +92,7 @@ class ConvertIr(Operation):
             hint = "Choose an older one"
             return Reason(f"The installed onnx {onnx.__version__} knows IR versions up to {onnx.IR_VERSION}", hint)
         if graph.model.ir_version == self.version:
-            return Reason(f"The model has IR version {self.version} already")
+            return Reason(f"The model has IR version {self.version} already", settled=True)
         for least, what in _needs(graph):
             if self.version < least:
                 return Reason(f"{what} needs IR version {least}", f"Choose {least} or newer, or remove that first")

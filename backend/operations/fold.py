@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import ModelProto, NodeProto
 
-from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.fault import Reason, Settled
 from graftwerk.backend.graph.adapter import adopt, region_model
 from graftwerk.backend.graph.constants import constant_value, is_constant_node
 from graftwerk.backend.graph.edit import Edit
@@ -60,7 +60,7 @@ class FoldConstants(Operation):
             return None
         if self.shapes and any(target(graph, node) is not None for node in reshapes(graph)):
             return None
-        return Reason("Nothing depends on constants alone")
+        return Reason("Nothing depends on constants alone", settled=True)
 
     def apply(self, edit: Edit) -> None:
         if self.shapes:
@@ -72,7 +72,7 @@ class FoldConstants(Operation):
         if not edit.touched:
             left = left_unfolded(edit, self._bytes)
             hint = ". ".join([*left[:3], "ONNX Runtime can't compute the rest" if not left else "Raise the limit"])
-            raise Fault("Nothing could be folded", "", hint)
+            raise Settled("Nothing could be folded", "", hint)
         refuse_growth(edit, self.growth)
 
     def remarks(self, before: Graph, after: Graph) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class DynamicBatch(Operation):
                 raise Fault(f"Its first dimension is open already: {dims[0] or '?'}", tensor)
         found = self._batched(graph)
         if not found:
-            return Reason("No input has a first dimension that is a number", "The batch is dynamic already")
+            return Reason("No input has a first dimension that is a number", "The batch is dynamic already", True)
         if len(set(found.values())) > 1:
             listed = ", ".join(f"{name} {size}" for name, size in found.items())
             return Reason(f"The inputs have different first sizes: {listed}", "Name those that have the batch")
@@ -216,7 +216,7 @@ class StaticBatch(Operation):
     def blocked(self, graph: Graph) -> Reason | None:
         first = [dims[0] for info in fed(graph) if (dims := dims_of(info))]
         if all(isinstance(size, int) for size in first):
-            return Reason("No input has an open first dimension", "The batch is static already")
+            return Reason("No input has an open first dimension", "The batch is static already", True)
         return None
 
     def apply(self, edit: Edit) -> None:

@@ -64,7 +64,7 @@ class RenameDimension(Operation):
         if not NAME.fullmatch(self.new_name):
             raise Fault(f"{self.new_name!r} is no name", "new_name", "Letters, digits and _, such as batch")
         if self.new_name == self.name:
-            return Reason("That is its name already")
+            return Reason("That is its name already", settled=True)
         if self.new_name in symbols(graph):
             return Reason(f"Another dimension is called {self.new_name}", "The two would be one dimension then")
         return _unknown_name(graph, self.name)
@@ -106,7 +106,7 @@ class NameDimension(Operation):
             if tensor in graph.initializers:
                 raise Fault("It is the default value of an input: its size is given", tensor)
             same &= dims[self.axis] == self.name
-        return Reason("These dimensions have that name already") if same else None
+        return Reason("These dimensions have that name already", settled=True) if same else None
 
     def apply(self, edit: Edit) -> None:
         def named_at(info: ValueInfoProto) -> ValueInfoProto:

@@ -25,7 +25,7 @@ class MarkOutput(Operation):
         if not graph.defines(self.tensor):
             raise Fault("There is no such tensor", self.tensor)
         if graph.is_output(self.tensor):
-            return Reason("The tensor is a graph output already")
+            return Reason("The tensor is a graph output already", settled=True)
         known = graph.type_of(self.tensor)
         if known is None or not known.dtype or known.shape is None:
             return Reason("The type of the tensor is not known", "Shape inference has not found it")
@@ -98,7 +98,7 @@ class MarkOutputs(Operation):
         _check_operators(graph, self.op_types)
         chosen = self._chosen(graph)
         if not chosen:
-            return Reason("All of them are graph outputs already", "Name tensors, nodes or operators")
+            return Reason("All of them are graph outputs already", "Name tensors, nodes or operators", True)
         unknown = [tensor for tensor in chosen if not _known(graph.type_of(tensor))]
         if unknown and (self.unknown == "refuse" or len(unknown) == len(chosen)):
             more = f" and of {len(unknown) - 1} more" if len(unknown) > 1 else ""

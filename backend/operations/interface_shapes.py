@@ -105,7 +105,7 @@ class SetShapes(Operation):
             if weight is not None and not fits(TensorType(0, weight.dims), TensorType(0, dims)):
                 raise Fault(f"Its default value has the shape {list(weight.dims)}", name)
             changed |= dims != dims_of(inputs[name])
-        return None if changed else Reason("The inputs have these shapes already")
+        return None if changed else Reason("The inputs have these shapes already", settled=True)
 
     def apply(self, edit: Edit) -> None:
         dims = {name: parse_dims(text) for name, text in self.shapes.items()}

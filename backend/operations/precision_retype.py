@@ -74,7 +74,7 @@ class Retype(Operation):
         plan = self.plan(edit.base)
         plan.write(edit)
         if not edit.touched and not plan.inputs and not plan.outputs and not _differs(edit):
-            raise Reason("No node changes its precision", _why(plan)).fault(self.info.title)
+            raise Reason("No node changes its precision", _why(plan), settled=not plan.kept).fault(self.info.title)
 
     def summary(self) -> str:
         what = f"{len(self.only)} nodes" if self.only else "the model"

@@ -62,7 +62,7 @@ class PlaceQdq(Operation):
         if made.placements:
             return None
         if made.layers:
-            return Reason("Everything that can be is quantized already")
+            return Reason("Everything that can be is quantized already", settled=True)
         if made.left:
             node, reason = made.left[0]
             return Reason(f"No layer is left to quantize; {graph.ref(node)}: {reason.text}", reason.hint)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwerk.backend.atomic import atomic
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.fault import Fault, Settled
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.recipe_files import check_files, resolved, stored
@@ -119,10 +119,11 @@ def replay(
     graph: Graph,
     given: Mapping[str, Any] | None = None,
     on_step: Callable[[int, Operation], None] | None = None,
+    on_settled: Callable[[int, Settled], None] | None = None,
 ) -> Graph:
     """The graph after all enabled steps; see `revisions`."""
     check_files(recipe)
-    for _, made in revisions(recipe.steps, graph, recipe.filled(given), on_step=on_step):
+    for _, made in revisions(recipe.steps, graph, recipe.filled(given), on_step=on_step, on_settled=on_settled):
         graph = made
     return graph
 
@@ -133,9 +134,11 @@ def revisions(
     given: Mapping[str, Any],
     done: int = 0,
     on_step: Callable[[int, Operation], None] | None = None,
+    on_settled: Callable[[int, Settled], None] | None = None,
 ) -> Iterator[tuple[Operation | None, Graph]]:
     """Applies the steps one after the other: the operation and the graph after it; for a step that is not enabled
-    None and the graph as it was. Raises Fault that names the step that can't be done, counted from `done` on.
+    None and the graph as it was. A step that finds nothing to do (`on_settled` is told) leaves the graph as it was.
+    Raises Fault that names the step that can't be done, counted from `done` on.
 
     Types that a step made wrong are inferred again before the next one, as the window does between two edits.
     """
@@ -151,6 +154,9 @@ def revisions(
             if on_step is not None:
                 on_step(number, operation)
             graph = apply(operation, graph)
+        except Settled as nothing:
+            if on_settled is not None:
+                on_settled(number, nothing)
         except Fault as fault:
             raise _at_step(fault, number, step, graph) from fault
         yield operation, graph

@@ -26,7 +26,7 @@ class RenameNode(Operation):
 
     def blocked(self, graph: Graph) -> Reason | None:
         if graph.nodes[graph.find(self.node)].name == self.name:
-            return Reason("The node has this name already", "Type a new one")
+            return Reason("The node has this name already", "Type a new one", True)
         if self.name in graph.names:
             return Reason(f"Another node is called {self.name!r}", "Choose another name")
         return None
@@ -56,7 +56,7 @@ class RenameTensor(Operation):
         if not graph.defines(self.tensor):
             raise Fault("There is no such tensor", self.tensor)
         if self.tensor == self.name:
-            return Reason("The tensor has this name already", "Type a new one")
+            return Reason("The tensor has this name already", "Type a new one", True)
         if graph.defines(self.name):
             return Reason(f"Another tensor is called {self.name!r}", "Choose another name")
         return None

@@ -43,7 +43,7 @@ class RewireInput(Operation):
         if self.input > count:
             raise Fault(f"{record.op_type} has {len(record.input)} inputs; the next one is {count}", "input")
         if self.input < len(record.input) and record.input[self.input] == self.tensor:
-            return Reason("The input reads this tensor already")
+            return Reason("The input reads this tensor already", settled=True)
         if self.tensor and not graph.defines(self.tensor):
             raise Fault("There is no such tensor", self.tensor)
         return self._by_schema(graph, node) or self._cycle(graph, node)

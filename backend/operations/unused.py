@@ -34,7 +34,7 @@ class RemoveUnused(Operation):
             return None
         if self.functions and len(called(graph)) < len(graph.functions):
             return None
-        return Reason("Nothing is unused")
+        return Reason("Nothing is unused", settled=True)
 
     def apply(self, edit: Edit) -> None:
         if self.nodes:

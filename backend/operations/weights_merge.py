@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from onnx import TensorProto
 
-from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.fault import Reason, Settled
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.graph.tensors import Initializer
@@ -39,7 +39,7 @@ class Deduplicate(Operation):
 
     def blocked(self, graph: Graph) -> Reason | None:
         if not self._groups(graph.initializers.values(), graph):
-            return Reason("No two weights have the same datatype and shape")
+            return Reason("No two weights have the same datatype and shape", settled=True)
         return None
 
     def _groups(self, weights: Iterable[Initializer], view: Graph | Edit) -> list[list[Initializer]]:
@@ -63,4 +63,4 @@ class Deduplicate(Operation):
                     edit.remove_initializer(weight.name)
                     merged += 1
         if not merged:
-            raise Fault("No two weights hold the same values", hint="There is nothing to merge")
+            raise Settled("No two weights hold the same values", hint="There is nothing to merge")

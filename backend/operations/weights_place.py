@@ -43,13 +43,13 @@ class ToExternal(Operation):
             raise Fault("A file of external data is no model", "location", "Such as weights.data")
         chosen = self._chosen(graph)
         if not chosen:
-            return Reason(f"No weight has {self.smallest} bytes or more", "Choose a smaller size")
+            return Reason(f"No weight has {self.smallest} bytes or more", "Choose a smaller size", not self.tensors)
         places = _places(chosen, self.location, self.files == "one for each")
         taken = next((place for place in places.values() if place in graph.sources), None)
         if taken is not None:
             return Reason(f"{taken} holds weights of the model as it was opened", "Choose another location")
         if all(weight.file == places[weight.name] for weight in chosen):
-            return Reason("The weights are to go there already")
+            return Reason("The weights are to go there already", settled=True)
         return next(filter(None, map(_why_not, chosen)), None)
 
     def _chosen(self, view: Graph | Edit) -> list[Initializer]:
@@ -109,7 +109,7 @@ class ToModel(Operation):
     def blocked(self, graph: Graph) -> Reason | None:
         chosen = self._chosen(graph)
         if not chosen:
-            return Reason("The weights are in the model already")
+            return Reason("The weights are in the model already", settled=True)
         return next(filter(None, map(no_values, chosen)), None)
 
     def _chosen(self, view: Graph | Edit) -> list[Initializer]:

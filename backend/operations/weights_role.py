@@ -46,7 +46,7 @@ class FromConstants(Operation):
                 return Reason(f"{ref} is a {record.op_type}, not a Constant")
             if constant_value(record, graph.sources) is None:
                 return Reason(f"{ref} holds texts or a sparse tensor", "It stays a node")
-        return None if self._found(graph) else Reason("There is no Constant node of numbers")
+        return None if self._found(graph) else Reason("There is no Constant node of numbers", settled=not self.nodes)
 
     def _found(self, view: Graph | Edit) -> dict[NodeId, Initializer]:
         base = view.base if isinstance(view, Edit) else view

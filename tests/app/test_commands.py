@@ -83,6 +83,13 @@ def test_a_blocked_operation_says_why_and_writes_nothing(
     assert not out.exists()
 
 
+def test_nothing_to_do_is_done(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.onnx"
+    assert main(["run", "cleanup.sort", str(models / "digits.onnx"), "-o", str(out)]) == 0
+    assert "nothing to do: the nodes are in topological order" in capsys.readouterr().err
+    assert onnx.load(out) == onnx.load(models / "digits.onnx")
+
+
 def test_a_recipe_replays_on_another_export(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = models / "digits.onnx"
     conv = [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"][1]

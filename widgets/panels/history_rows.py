@@ -66,8 +66,10 @@ def rows_of(document: Document) -> list[Row]:
         text = revision.operation.summary() if revision.operation is not None else step_title(step, history.parameters)
         state = "here" if at == history.at else "undone" if at > history.at else "done"
         verdict = document.verdicts.get(revision.graph.revision)
-        below = " · ".join(filter(None, [verdict.text if verdict is not None else "", step.comment]))
-        role = _ROLES.get(verdict.state, "muted") if verdict is not None else "muted"
+        settled = step.enabled and revision.graph.revision == history.revisions[at - 1].graph.revision
+        said = "nothing to do" if settled else verdict.text if verdict is not None else ""
+        below = " · ".join(filter(None, [said, step.comment]))
+        role = _ROLES.get(verdict.state, "muted") if verdict is not None and not settled else "muted"
         rows.append(Row(text, state, below, not step.enabled, role))
     for at, step in enumerate(history.waiting):
         stopped = history.stopped if at == 0 else None

@@ -125,6 +125,17 @@ def test_what_the_program_keeps_is_copied_beside_the_recipe(data: Path) -> None:
     assert graph.initializers["w"].array().max() == 1
 
 
+def test_a_step_that_finds_nothing_to_do_is_no_obstacle() -> None:
+    steps = (Step("cleanup.sort"), Step("node.rename", {"node": "Relu_0", "name": "a"}), Step("graph.remove_unused"))
+    told: list[tuple[int, str]] = []
+    graph = replay(Recipe(steps), models.chain(), on_settled=lambda number, fault: told.append((number, str(fault))))
+    assert next(iter(graph.nodes.values())).name == "a"
+    assert [number for number, _ in told] == [1, 3]
+    document = Document(models.chain())
+    document.rewrite(document.rewritten(steps, {}))
+    assert (document.at, document.history.stopped) == (3, None)
+
+
 def test_rewriting_replays_from_the_first_step_that_differs() -> None:
     document = Document(models.chain())
     first = document.apply(make("node.rename", {"node": "Relu_0", "name": "a"}))
