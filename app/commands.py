@@ -305,6 +305,8 @@ def _finish(
     before: Graph, graph: Graph, parsed: argparse.Namespace, steps: int, remarks: tuple[str, ...] = ()
 ) -> int:
     """Writes the model, unless it is only to be told what would be done; tells the effect, and verifies."""
+    from graftwerk.backend.validate import new_errors  # not needed where the model is only told about
+
     found = effect(before, graph, remarks) if parsed.dry_run or parsed.json else None
     said = verified(before, graph, parsed.verify_inputs) if parsed.verify else None
     code = 1 if said is not None and said.state != "verified" else 0
@@ -312,14 +314,17 @@ def _finish(
     if moved:
         why = "an ONNX file can't hold more than 2 GiB"
         print(f"graftwerk: the weights are in {moved}, for {why}", file=sys.stderr)
+    errors = new_errors(before, graph)
     if parsed.json:
         reason = graph.incomplete.text if graph.incomplete else None
         output = None if parsed.dry_run else str(parsed.output)
-        result = {"output": output, "steps": steps, "nodes": len(graph.nodes), "incomplete": reason}
-        result |= as_json(found, said)
+        result: dict[str, Any] = {"output": output, "steps": steps, "nodes": len(graph.nodes), "incomplete": reason}
+        result |= {**as_json(found, said), "errors": [{"where": one.where, "message": one.message} for one in errors]}
         print_json({**result, "external": moved} if moved else result)
         return code
     tell(found, said)
+    for error in errors:
+        print(f"graftwerk: not valid now: {error.where + ': ' if error.where else ''}{error.message}", file=sys.stderr)
     if found is None:
         for remark in remarks:
             print(f"graftwerk: {remark}", file=sys.stderr)

@@ -20,7 +20,7 @@ from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
 from graftwerk.backend.graph.schema import schema_of
-from graftwerk.backend.graph.shapes import infer_model
+from graftwerk.backend.graph.shapes import infer_model, refusals
 from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
 from graftwerk.backend.jobs.context import JobContext
 from graftwerk.backend.jobs.protocol import job
@@ -96,6 +96,13 @@ def _light(graph: Graph) -> ModelProto:
     return model
 
 
+def new_errors(before: Graph, after: Graph) -> list[Finding]:
+    """What is wrong with a revision, and was not with one before it. A second at 50,000 nodes."""
+    found = [finding for finding in _of_nodes(after, whole=False) if finding.severity == "error"]
+    known = _of_nodes(before, whole=False) if found else []
+    return [finding for finding in found if finding not in known]
+
+
 def problems(result: Mapping[str, Any]) -> tuple[Problem, ...]:
     """What the job has found, with the operations made."""
     return tuple(msgspec.convert(one, Finding).problem() for one in result["findings"])
@@ -108,6 +115,9 @@ def _of_nodes(graph: Graph, whole: bool) -> list[Finding]:
     if len(wrong) > MOST:
         found.append(Finding(f"{len(wrong) - MOST} more nodes are not valid"))
     found += [finding for ref, finding in _types(graph).items() if ref not in wrong][:MOST]
+    told = {finding.where for finding in found}
+    refused = {ref: said for ref, said in refusals(graph).items() if ref not in told}
+    found += [Finding(said, ref, _NODE_HINT) for ref, said in refused.items()][:MOST]
     if whole and not found:
         found += _whole(graph)
     return found

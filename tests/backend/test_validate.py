@@ -10,7 +10,7 @@ from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph, Problem
 from graftwerk.backend.operations.registry import apply, make
-from graftwerk.backend.validate import Finding, prepare, problems
+from graftwerk.backend.validate import Finding, new_errors, prepare, problems
 from tests.clock import timed
 
 
@@ -59,6 +59,16 @@ def test_every_node_with_a_wrong_attribute_is_named(tmp_path: Path) -> None:
     assert [problem.where for problem in told] == ["first", "second"]
     assert "axes" in told[0].message
     assert told[0].severity == "error"
+
+
+def test_what_only_shape_inference_refuses_is_named_once(models: Path) -> None:
+    graph = load(models / "digits.onnx")
+    ref = next(graph.ref(node) for node, record in graph.nodes.items() if record.op_type == "Conv")
+    bad = apply(make("attribute.set", {"node": ref, "name": "strides", "value": [0, 0]}), graph)
+    (finding,) = new_errors(graph, bad)
+    assert (finding.where, finding.severity) == (ref, "error")
+    assert "strides" in finding.message
+    assert new_errors(bad, bad) == new_errors(bad, graph) == []
 
 
 def test_datatypes_that_do_not_go_together_come_with_a_cast(tmp_path: Path) -> None:
