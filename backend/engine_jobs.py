@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from onnx import TensorProto
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.files import stage
 from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.types import TensorType
 
 if TYPE_CHECKING:  # the window needs the settings at once, the jobs only when it starts one
     from graftwerk.backend.engines.onnxruntime import ProfileOnnxRuntime
@@ -69,8 +70,8 @@ def verify_job(reference: Graph, graph: Graph, folder: Path, **settings: Any) ->
     from graftwerk.backend.engines.verify import VerifyModel
     from graftwerk.backend.graph.standin import with_stand_ins
 
-    first, _ = with_stand_ins(reference)
     second, stand_ins = with_stand_ins(graph)
+    first = _of_sizes(with_stand_ins(reference)[0], second)
     one, other = stage(first, folder / "reference"), stage(second, folder / "model")
     return VerifyModel(str(one), str(other), stand_ins=tuple(stand_ins), **settings)
 
@@ -85,8 +86,8 @@ def change_job(before: Graph, after: Graph, folder: Path, **settings: Any) -> Ve
     from graftwerk.backend.engines.verify_change import VerifyChange
     from graftwerk.backend.graph.standin import with_stand_ins
 
-    first, _ = with_stand_ins(before)
     second, stand_ins = with_stand_ins(after)
+    first = _of_sizes(with_stand_ins(before)[0], second)
     if _retyped(before, after):
         from graftwerk.backend.graph.shapes import infer
         from graftwerk.backend.precision.rounded import rounded
@@ -98,6 +99,26 @@ def change_job(before: Graph, after: Graph, folder: Path, **settings: Any) -> Ve
         settings = {"relative": tolerance, "absolute": tolerance, "note": note, **settings}
     one, other = stage(first, folder / "reference"), stage(second, folder / "model")
     return VerifyChange(str(one), str(other), stand_ins=tuple(stand_ins), **settings)
+
+
+def _of_sizes(graph: Graph, other: Graph) -> Graph:
+    """The graph with those open dimensions of its inputs fixed that another graph has fixed: both can be run on the
+    same inputs then."""
+    theirs = {info.name: TensorType.of(info.type).shape for info in other.inputs}
+    inputs = []
+    for info in graph.inputs:
+        mine, fixed = TensorType.of(info.type), theirs.get(info.name)
+        if mine.shape is not None and fixed is not None and len(mine.shape) == len(fixed):
+            sizes = zip(mine.shape, fixed, strict=True)
+            shape = tuple(new if isinstance(new, int) and not isinstance(old, int) else old for old, new in sizes)
+            if shape != mine.shape:
+                info = replace(mine, shape=shape).value_info(info.name)
+        inputs.append(info)
+    if inputs == list(graph.inputs):
+        return graph
+    edit = Edit(graph)
+    edit.set_inputs(inputs)
+    return edit.commit()
 
 
 #: About 20 units in the last place of 1, with 11 and 8 bits: roundings add up from layer to layer.

@@ -20,6 +20,9 @@ from graftwerk.backend.fault import Fault
 from graftwerk.backend.jobs.context import JobContext
 from graftwerk.backend.jobs.protocol import job
 
+#: Why an input or output can't be compared.
+GONE, ADDED = "which only the reference has", "which only the edited model has"
+
 
 @job("verify.onnxruntime")
 @dataclass(frozen=True)
@@ -62,9 +65,10 @@ class VerifyModel:
         outputs = tuple(difference(name, one, other, self.relative, self.absolute) for name, one, other in pairs)
         empty = [f"output {one.name}, which has 0 elements" for one in outputs if one.same and not one.elements]
         empty += [f"output {o.name}, which is all NaN in both" for o in outputs if o.same and 0 < o.elements == o.nans]
-        only = "which only one of the models has"
-        missing = [f"output {name}, {only}" for name in first.outputs.keys() ^ second.outputs.keys()]
-        extra = [f"input {name}, {only}" for name in first.given.arrays.keys() ^ second.given.arrays.keys()]
+        missing = [f"output {name}, {GONE}" for name in first.outputs.keys() - second.outputs.keys()]
+        added = [f"output {name}, {ADDED}" for name in second.outputs.keys() - first.outputs.keys()]
+        extra = [f"input {name}, {GONE}" for name in first.given.arrays.keys() - second.given.arrays.keys()]
+        extra += [f"input {name}, {ADDED}" for name in second.given.arrays.keys() - first.given.arrays.keys()]
         return Verification(
             backend="onnxruntime",
             version=second.version,
@@ -74,7 +78,7 @@ class VerifyModel:
             absolute=self.absolute,
             outputs=outputs,
             inputs=first.given.words,
-            not_checked=(*sorted(missing), *sorted(extra), *empty, "what TensorRT's kernels compute"),
+            not_checked=(*sorted(missing), *sorted(added), *sorted(extra), *empty, "what TensorRT's kernels compute"),
             stand_ins=self.stand_ins,
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from graftwerk.backend.engines.report import Verification
 from graftwerk.backend.engines.report_file import read_verification
-from graftwerk.backend.engines.verify import VerifyModel
+from graftwerk.backend.engines.verify import ADDED, VerifyModel
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.jobs.context import JobContext
 from graftwerk.backend.jobs.protocol import Cancelled, job
@@ -86,12 +86,17 @@ def verdict(found: tuple[Verification, ...], note: str = "") -> Verdict:
     if not any(output.elements for output in outputs):
         text = "not verified: the outputs have no elements to compare"
         return Verdict(NOT_VERIFIED, text, 0.0, first.relative, first.absolute)
-    missing = [text for one in found for text in one.not_checked if text.startswith("output ")]
+    unpaired = [text for text in first.not_checked if text.startswith("output ")]
+    added = [text for text in unpaired if text.endswith(ADDED)]
+    missing = [text for text in unpaired if text not in added]
     bad = next((output for output in outputs if not output.same), None)
     if bad is not None:
         text = f"differs: {bad.name} by up to {bad.largest:.2g} ({tolerance})"
         return Verdict(DIFFERS, text, largest, first.relative, first.absolute)
     if missing:
         return Verdict(NOT_VERIFIED, f"not verified: {missing[0]}", largest, first.relative, first.absolute)
+    if added:
+        more = f"{len(added)} added output{'s' if len(added) > 1 else ''} not compared"
+        note = ", ".join(filter(None, [note, more]))
     text = f"verified: max error {largest:.2g} ({', '.join(filter(None, [tolerance, runs, note]))})"
     return Verdict(VERIFIED, text, largest, first.relative, first.absolute)

@@ -83,6 +83,19 @@ def test_a_blocked_operation_says_why_and_writes_nothing(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(("operation", "said"), [
+    (["interface.static_batch", "--size", "3"], "2 sets of inputs)"),
+    (["interface.mark_outputs", "--op-types", "Relu"], "added outputs not compared)"),
+])  # fmt: skip
+def test_edits_of_the_interface_are_verified(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], operation: list[str], said: str
+) -> None:
+    out = tmp_path / "out.onnx"
+    source = str(models / "digits.onnx")
+    assert main(["run", operation[0], source, "-o", str(out), *operation[1:], "--verify"]) == 0
+    assert said in capsys.readouterr().out
+
+
 def test_nothing_to_do_is_done(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.onnx"
     assert main(["run", "cleanup.sort", str(models / "digits.onnx"), "-o", str(out)]) == 0
