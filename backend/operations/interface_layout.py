@@ -17,6 +17,11 @@ from graftwerk.backend.operations.interface_shapes import dims_of, with_dims
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
 
 _STANDARD = ("", "ai.onnx")
+#: Operators that take channels first and nothing else.
+_CHANNELS_FIRST = frozenset({
+    "Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization",
+    "InstanceNormalization", "GroupNormalization", "LRN", "DepthToSpace", "SpaceToDepth",
+})  # fmt: skip
 
 
 @operation("interface.set_layout", title="Change layout", menu="Interface")
@@ -55,14 +60,36 @@ class SetLayout(Operation):
                 raise Fault("It is a weight", name)
             if graph.is_input(name) and graph.is_output(name):
                 raise Fault("It is both an input and an output", name)
+        already = [name for name in self.tensors if self._has(graph, name, len(dims_of(infos[name]) or ()))]
+        if already:
+            where = "last" if self.to == "NHWC" else "first"
+            text = f"{already[0]} has its channels {where} already"
+            return Reason(text, "Leave it out", settled=len(already) == len(self.tensors))
         return None
+
+    def _ways(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The permutation from the other layout to the wanted one, and the one back."""
+        last = (0, *range(2, rank), 1)  # from channels first to channels last
+        first = (0, rank - 1, *range(1, rank - 1))
+        return (last, first) if self.to == "NHWC" else (first, last)
+
+    def _has(self, graph: Graph, name: str, rank: int) -> bool:
+        """Whether the border shows that a tensor has the wanted layout: all that reads it, or what makes it, leads
+        from or to the other layout, or takes channels first alone."""
+        there, back = self._ways(rank)
+        makers = (graph.producers[name],) if name in graph.producers else ()
+        inside = graph.consumers(name) if graph.is_input(name) else makers
+        perm = list(back if graph.is_input(name) else there)
+        first = self.to == "NCHW" and graph.is_input(name)
+        return bool(inside) and all(
+            _perm(graph, node, rank) == perm or (first and graph.nodes[node].op_type in _CHANNELS_FIRST)
+            for node in inside
+        )
 
     def apply(self, edit: Edit) -> None:
         for name in self.tensors:
             rank = len(dims_of(next(i for i in (*edit.inputs, *edit.outputs) if i.name == name)) or ())
-            last = (0, *range(2, rank), 1)  # from channels first to channels last
-            first = (0, rank - 1, *range(1, rank - 1))
-            there, back = (last, first) if self.to == "NHWC" else (first, last)
+            there, back = self._ways(rank)
             if edit.is_input(name):
                 _change_input(edit, name, there, back)
             else:
@@ -168,7 +195,7 @@ def _permuted(info: ValueInfoProto, perm: Sequence[int]) -> ValueInfoProto:
     return with_dims(info, tuple(dims[axis] for axis in perm))
 
 
-def _perm(edit: Edit, node: NodeId, rank: int) -> list[int] | None:
+def _perm(edit: Graph | Edit, node: NodeId, rank: int) -> list[int] | None:
     """What a Transpose does; None for any other node."""
     record = edit.nodes[node]
     if record.op_type != "Transpose" or record.domain not in _STANDARD:

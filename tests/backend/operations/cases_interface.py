@@ -50,6 +50,6 @@ CASES = [
     Case("interface.static_batch", named, {"size": 3}),
     Case("interface.static_batch", attention, {"size": 3}, (("interface.dynamic_batch", {}),)),
     Case("interface.set_layout", image, {"tensors": ["x"], "to": "NCHW"}),
-    Case("interface.set_layout", image, {"tensors": ["y", "z"], "to": "NHWC"}),
+    Case("interface.set_layout", image, {"tensors": ["z"], "to": "NHWC"}),
     Case("interface.set_layout", image, {"tensors": ["y"], "to": "NCHW"}),
 ]  # fmt: skip
