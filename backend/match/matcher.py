@@ -319,4 +319,10 @@ def _next(pattern: Pattern, maker: dict[str, int], reached: set[int]) -> tuple[i
             for one in node.inputs:
                 if isinstance(one, str) and one in maker and maker[one] in reached:
                     return at, one, True
+    # siblings that share an input from outside alone, such as the products for q, k and v
+    known = {one for at in reached for one in pattern.nodes[at].inputs if one in pattern.inputs}
+    for at, node in enumerate(pattern.nodes):
+        shared = next((one for one in node.inputs if isinstance(one, str) and one in known), None)
+        if at not in reached and shared is not None:
+            return at, shared, True
     return None

@@ -164,6 +164,18 @@ def test_a_pattern_in_pieces_is_refused() -> None:
         search("y = Relu(x)\nz = Neg(w)", model("(float[2] x) => (float[2] y) { y = Relu(x) }"))
 
 
+def test_siblings_that_share_an_input_are_a_pattern() -> None:
+    heads = "q = MatMul(x, #wq)\nk = MatMul(x, #wk)\nv = MatMul(x, #wv)"
+    graph = model(
+        "(float[2,2] x, float[2,2] z) => (float[2,2] a, float[2,2] b, float[2,2] c, float[2,2] d, float[2,2] e)"
+        "<float[2,2] u = {1, 2, 3, 4}, float[2,2] v = {5, 6, 7, 8}, float[2,2] w = {9, 9, 9, 9}>"
+        "{ a = MatMul(x, u) b = MatMul(x, v) c = MatMul(x, w) d = MatMul(z, u) e = MatMul(z, v) }"
+    )
+    (one,) = search(heads, graph).occurrences
+    assert one.tensors["x"] == "x"
+    assert {one.tensors[name] for name in ("wq", "wk", "wv")} == {"u", "v", "w"}
+
+
 def test_a_search_can_be_stopped() -> None:
     graph = model("(float[2] x) => (float[2] d) { a = Relu(x) b = Relu(a) c = Relu(b) d = Relu(c) }")
     found = find([parse("y = Relu(x)")], graph, go_on=lambda done, total: done < 2)
