@@ -19,7 +19,7 @@ from graftwerk.backend.graph.check import UNORDERED, check
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
-from graftwerk.backend.graph.schema import schema_of
+from graftwerk.backend.graph.schema import no_operator, schema_of
 from graftwerk.backend.graph.shapes import infer_model, refusals
 from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
 from graftwerk.backend.jobs.context import JobContext
@@ -59,7 +59,9 @@ class Validate:
         context.phase("Checking the model")
         errors = [one for one in self.known if one["severity"] == "error"]
         found = msgspec.to_builtins(_of_nodes(load(Path(self.model)), whole=not errors))
-        return {"findings": [*self.known, *found]}
+        told = {(one["where"], one["message"]) for one in found}
+        known = [one for one in self.known if (one["where"], one["message"]) not in told]
+        return {"findings": [*known, *found]}
 
 
 def prepare(graph: Graph, folder: Path) -> Validate:
@@ -147,9 +149,15 @@ def _nodes(graph: Graph) -> Iterator[tuple[str, Finding]]:
             onnx.checker.check_node(record, context)
         except onnx.checker.ValidationError as error:
             ref = graph.ref(node)
-            yield ref, Finding(_first(error), ref, _NODE_HINT)
+            if _UNKNOWN.match(str(error)):
+                missing = no_operator(graph, record.op_type)
+                yield ref, Finding(missing.text, ref, missing.hint)
+            else:
+                yield ref, Finding(_first(error), ref, _NODE_HINT)
 
 
+#: How the checker says that an operator is not in the imported version.
+_UNKNOWN = re.compile(r"No Op registered for ")
 _NODE_HINT = "Select the node: its attributes and inputs can be changed in the inspector"
 
 

@@ -10,6 +10,7 @@ from onnx import NodeProto, OperatorSetIdProto
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
 from graftwerk.backend.graph.index import Index, ordered, topological
+from graftwerk.backend.graph.schema import no_operator
 from graftwerk.backend.graph.tensors import Initializer
 
 _STANDARD = ("", "ai.onnx")
@@ -156,4 +157,5 @@ def _unknown_operators(graph: Graph) -> Iterator[Problem]:
             raise Fault("Damaged: the name of an operator is no text", repr(op_type))
         known = domain not in _STANDARD or (domain, op_type) in local or onnx.defs.has(op_type, version, "")
         if not known:
-            yield Problem(f"{op_type} is not an operator of opset {version}", graph.ref(node))
+            missing = no_operator(graph, op_type)
+            yield Problem(missing.text, graph.ref(node), missing.hint)

@@ -12,6 +12,7 @@ from onnx import AttributeProto, NodeProto, TensorProto, TypeProto
 from onnx.defs import OpSchema
 from rapidfuzz import process
 
+from graftwerk.backend.fault import Reason
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import DTYPE_NAMES, TensorType
 
@@ -72,6 +73,18 @@ def close_names(name: str, known: Iterable[str]) -> str:
     """Names like a mistyped one as a hint, an empty text where there is none."""
     found = [match for match, _, _ in process.extract(name, list(known), limit=3, score_cutoff=60)]
     return f"Did you mean {' or '.join(found)}?" if found else ""
+
+
+def no_operator(opsets: Opsets, op_type: str) -> Reason:
+    """Why the standard set has no such operator in the version that a model imports: it is newer, or mistyped."""
+    version = opsets.opset() or 1
+    history = onnx.defs.get_all_schemas_with_history()
+    since = min((s.since_version for s in history if s.domain == "" and s.name == op_type), default=0)
+    if since > version:
+        hint = f"Convert the model first: Clean up › Convert opset (cleanup.convert_opset --version {since})"
+        return Reason(f"{op_type} came with opset {since}, and the model imports {version}", hint)
+    hint = close_names(op_type, operator_names(version)) or "Give the domain of a plugin"
+    return Reason(f"Opset {version} has no operator {op_type!r}", hint)
 
 
 def operator_names(opset: int) -> list[str]:

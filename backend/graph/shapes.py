@@ -133,6 +133,7 @@ def refusals(graph: Graph) -> dict[str, str]:
     model = to_model(graph, weights="none")
     for node, record in zip(graph.nodes, model.graph.node, strict=True):
         record.name = graph.ref(node)
+    refs = {record.name for record in model.graph.node}
     model.graph.ClearField("value_info")
     for output in model.graph.output:
         output.ClearField("type")
@@ -140,10 +141,18 @@ def refusals(graph: Graph) -> dict[str, str]:
         shape_inference.infer_shapes(_readable(model), strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
         found = _REFUSAL.findall(str(error))
-        return {ref: f"{op_type}: {' '.join(said.split())}" for op_type, ref, said in found if _FOLLOWS not in said}
+        return {ref: _said(op_type, said) for op_type, ref, said in found if ref in refs and _FOLLOWS not in said}
     except (RuntimeError, ValueError):
         return {}  # `infer` says so
     return {}
+
+
+def _said(op_type: str, said: str) -> str:
+    """One refusal in a line; of a node in a body, which node."""
+    inner = _REFUSAL.search(said)
+    if inner is not None:
+        return f"In the body, {inner[2] or 'a node'}: {_said(inner[1], inner[3])}"
+    return f"{op_type}: {' '.join(said.split())}"
 
 
 def _with_symbols(model: ModelProto, types: Types, context: JobContext | None) -> Types:

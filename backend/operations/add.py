@@ -13,7 +13,7 @@ from graftwerk.backend.graph.attributes import make_attributes
 from graftwerk.backend.graph.check import TO_CONNECT
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, TensorName
-from graftwerk.backend.graph.schema import close_names, operator_names, schema_of
+from graftwerk.backend.graph.schema import no_operator, schema_of
 from graftwerk.backend.graph.sockets import open_inputs, why_unfit
 from graftwerk.backend.graph.standin import DOMAIN as STAND_INS
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
@@ -77,9 +77,7 @@ class AddNode(Operation):
             if self._domain:
                 make_attributes(self.op_type, None, self.attributes)
                 return None
-            version = graph.opset() or 1
-            hint = close_names(self.op_type, operator_names(version)) or "Give the domain of a plugin"
-            return Reason(f"Opset {version} has no operator {self.op_type!r}", hint)
+            return no_operator(graph, self.op_type)
         if schema.deprecated:
             hint = "Its page in the operator palette says what took its place"
             return Reason(f"{self.op_type} is deprecated since opset {schema.since_version}", hint)

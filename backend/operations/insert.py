@@ -12,7 +12,7 @@ from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.attributes import make_attributes
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName
-from graftwerk.backend.graph.schema import close_names, operator_names, schema_of
+from graftwerk.backend.graph.schema import no_operator, schema_of
 from graftwerk.backend.graph.sockets import why_unfit
 from graftwerk.backend.graph.standin import DOMAIN as STAND_INS
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
@@ -78,9 +78,7 @@ class InsertNode(Operation):
             if self._domain:
                 make_attributes(self.op_type, None, self.attributes)
                 return None
-            version = graph.opset() or 1
-            hint = close_names(self.op_type, operator_names(version)) or "Give the domain of a plugin"
-            return Reason(f"Opset {version} has no operator {self.op_type!r}", hint)
+            return no_operator(graph, self.op_type)
         make_attributes(self.op_type, schema, self.attributes)
         count = 1 + len(self.extra_inputs)
         if not schema.min_input <= count <= schema.max_input:

@@ -80,7 +80,7 @@ class ReplacePattern(Operation):
             step = self._step(graph, one, facts, edit)
             reason = why_blocked(step, graph)
             if reason is not None:
-                raise Fault(f"{reason.text} (occurrence at {graph.ref(one.nodes[0])})", self.op_type, reason.hint)
+                raise Fault(f"{reason.text} (occurrence at {graph.ref(one.nodes[0])})", "", reason.hint)
             step.apply(edit)
 
     def remarks(self, before: Graph, after: Graph) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from graftwerk.backend.fault import Reason
 from graftwerk.backend.graph.attributes import make_attributes
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
-from graftwerk.backend.graph.schema import accepts, close_names, dtype_word, operator_names, output_types, schema_of
+from graftwerk.backend.graph.schema import accepts, dtype_word, no_operator, output_types, schema_of
 from graftwerk.backend.graph.standin import DOMAIN as STAND_INS
 from graftwerk.backend.operations.plugin import Cut, cut
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
@@ -71,9 +71,7 @@ class ReplaceWithNode(Operation):
             if self._domain:
                 make_attributes(self.op_type, None, self.attributes)
                 return None
-            version = graph.opset() or 1
-            hint = close_names(self.op_type, operator_names(version)) or "Give the domain of a plugin"
-            return Reason(f"Opset {version} has no operator {self.op_type!r}", hint)
+            return no_operator(graph, self.op_type)
         make_attributes(self.op_type, schema, self.attributes)
         return _count("inputs", self.op_type, found.inputs, schema.min_input, schema.max_input) or _count(
             "outputs", self.op_type, found.outputs, schema.min_output, schema.max_output

@@ -11,7 +11,7 @@ from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.attributes import json_value, make_attribute
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeRef
-from graftwerk.backend.graph.schema import TYPE_WORDS, attribute_rules, close_names, operator_names, schema_of
+from graftwerk.backend.graph.schema import TYPE_WORDS, attribute_rules, no_operator, schema_of
 from graftwerk.backend.graph.sockets import open_inputs, why_unfit
 from graftwerk.backend.graph.standin import DOMAIN as STAND_INS
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
@@ -92,9 +92,7 @@ class SwapOperator(Operation):
             return Reason("No node is given", "Select one or more nodes")
         function = graph.function(NodeProto(op_type=self.op_type, domain=self._domain))
         if schema_of(graph, self.op_type, self._domain) is None and not self._domain and function is None:
-            version = graph.opset() or 1
-            hint = close_names(self.op_type, operator_names(version)) or "Give the domain of a plugin"
-            return Reason(f"Opset {version} has no operator {self.op_type!r}", hint)
+            return no_operator(graph, self.op_type)
         return next(filter(None, (self._one(graph, ref) for ref in self.nodes)), None)
 
     def _one(self, graph: Graph, ref: NodeRef) -> Reason | None:

@@ -71,6 +71,25 @@ def test_what_only_shape_inference_refuses_is_named_once(models: Path) -> None:
     assert new_errors(bad, bad) == new_errors(bad, graph) == []
 
 
+def test_a_node_of_a_body_that_inference_refuses_is_named_in_the_one_that_holds_it(tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    g (bool c, float[1,3,4,4] x) => (float[N,C,H,W] y) {
+        [choice] y = If (c) <
+            then_branch = t () => (float[N,C,H,W] a) { [pool] a = MaxPool<kernel_shape=[1,1], strides=[0,0]>(x) },
+            else_branch = e () => (float[N,C,H,W] b) { b = Relu(x) }>
+    }"""
+    (problem,) = found(decode(onnx.parser.parse_model(text).SerializeToString(), None, None), tmp_path)
+    assert problem.where == "choice"
+    assert problem.message.startswith("In the body, pool: MaxPool: Attribute strides")
+
+
+def test_an_operator_of_a_newer_opset_is_told_once_with_the_way_out(tmp_path: Path) -> None:
+    (problem,) = found(model(onnx.helper.make_node("Gelu", ["x"], ["y"], "act")), tmp_path)
+    assert (problem.where, problem.severity) == ("act", "error")
+    assert problem.message == "Gelu came with opset 20, and the model imports 17"
+    assert "--version 20" in problem.hint
+
+
 def test_datatypes_that_do_not_go_together_come_with_a_cast(tmp_path: Path) -> None:
     graph = model(onnx.helper.make_node("Add", ["x", "h"], ["y"], "sum"))
     (problem,) = found(graph, tmp_path / "1")

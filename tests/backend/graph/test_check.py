@@ -116,7 +116,7 @@ def test_doubtful() -> None:
     node(model, 0).name = node(model, 1).name = "same"
     node(model, 2).op_type = "Negative"
     said = [problem.message for problem in check(decode(model.SerializeToString(), None, None))]
-    assert said == ["2 nodes have this name", "The graph has no name", "Negative is not an operator of opset 17"]
+    assert said == ["2 nodes have this name", "The graph has no name", "Opset 17 has no operator 'Negative'"]
 
 
 def test_an_order_that_is_not_topological_opens_and_is_told() -> None:
