@@ -8,11 +8,12 @@ Runs with onnx, numpy and onnxruntime 1.21 or newer beside: older ones look for 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -409,6 +410,21 @@ def _ort() -> Any:
     if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 21):
         raise Fault(f"ONNX Runtime {onnxruntime.__version__} is too old", hint="Install 1.21 or newer.")
     return onnxruntime
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Sessions that other libraries make here write nothing to stderr: what fails is raised as well."""
+    try:
+        ort = _ort()
+    except Fault:
+        yield  # then there are no sessions
+        return
+    ort.set_default_logger_severity(4)
+    try:
+        yield
+    finally:
+        ort.set_default_logger_severity(2)  # warnings, as it begins with
 
 
 def _cpu() -> str:

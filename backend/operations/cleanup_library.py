@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from graftwerk.backend.graph.graph import Graph, bodies
 from graftwerk.backend.graph.whole import Whole, adopt_whole, whole_model
 from graftwerk.backend.operations.fold import left_unfolded
 from graftwerk.backend.operations.registry import Operation, operation, param
+from graftwerk.backend.quiet import quiet
 
 _MIB = 1 << 20
 #: Weights larger than this are held back where all of them together are larger than `_READ`.
@@ -48,7 +48,7 @@ class Sanitize(Operation):
     def apply(self, edit: Edit) -> None:
         whole = whole_model(edit, _largest(edit), types=True)
         _disguise(whole.model.graph)
-        with _quiet(), _faults("Polygraphy"):
+        with quiet(), _faults("Polygraphy"):
             changed = self._sanitized(whole.model)
         _adopt(edit, whole, changed, "Polygraphy")
 
@@ -98,7 +98,7 @@ class Simplify(Operation):
         _disguise(whole.model.graph)
         model = ModelProto()
         model.CopyFrom(whole.model)  # it changes what it is given
-        with _quiet(), _faults("onnxslim"):
+        with quiet(), _faults("onnxslim"):
             changed = self._slimmed(model)
         _adopt(edit, whole, changed, "onnxslim")
 
@@ -185,17 +185,3 @@ def _faults(library: str) -> Iterator[None]:
         words = str(error).strip().splitlines()
         message = f"{library} can't work on this model: {words[0] if words else type(error).__name__}"
         raise Fault(message, "", "The other operations of Clean up may do; the model is unchanged") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the libraries' chatter; what matters of it is in the result."""
-    from polygraphy.logger import G_LOGGER
-
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with G_LOGGER.verbosity(G_LOGGER.CRITICAL):
-            yield
-    finally:
-        logging.disable(before)

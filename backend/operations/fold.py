@@ -23,6 +23,7 @@ from graftwerk.backend.operations.known_shapes import known_value, shape_nodes
 from graftwerk.backend.operations.registry import Operation, operation, param
 from graftwerk.backend.operations.shape_chains import fold_targets, reshapes, target
 from graftwerk.backend.operations.unused import remove_idle
+from graftwerk.backend.quiet import quiet
 
 #: Quantization of weights stays in the graph: TensorRT reads precision from it (TensorRT documentation, "Explicit
 #: quantization"). Random operators give another value at each run.
@@ -125,10 +126,11 @@ def _folded(model: ModelProto, results: Iterable[str], limit: int) -> ModelProto
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=f"{_SINK}:{name}") for name in results)
     surgeon = gs.import_onnx(model)
-    surgeon.fold_constants(
-        fold_shapes=False, recurse_subgraphs=False, recurse_functions=False, flatten_subgraphs=False,
-        partitioning="recursive", size_threshold=limit, should_exclude_node=lambda node: node.op == _SINK,
-    )  # fmt: skip
+    with quiet():
+        surgeon.fold_constants(
+            fold_shapes=False, recurse_subgraphs=False, recurse_functions=False, flatten_subgraphs=False,
+            partitioning="recursive", size_threshold=limit, should_exclude_node=lambda node: node.op == _SINK,
+        )  # fmt: skip
     folded: ModelProto = gs.export_onnx(surgeon.cleanup(), do_type_check=False)
     kept = [record for record in folded.graph.node if record.op_type != _SINK]
     del folded.graph.node[:]
