@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.graph.diagram_picture import redraw
+from graftwerk.backend.graph.diff import diff
 from graftwerk.backend.jobs.protocol import Failed, Finished
-from graftwerk.backend.operations.registry import Operation, OperationInfo
+from graftwerk.backend.operations.registry import Operation, OperationInfo, apply
 
 if TYPE_CHECKING:
     from graftwerk.app.tab import Tab
     from graftwerk.app.window import Window
     from graftwerk.backend.document import Revision
+    from graftwerk.backend.graph.diagram_picture import Picture
+    from graftwerk.backend.graph.graph import Graph
+
+#: Nodes of a model of which edits are made on a thread; and seconds for which the window waits for one all the same.
+LARGE, MOMENT = 5_000, 0.03
 
 
 class EditControl:
@@ -20,6 +29,8 @@ class EditControl:
 
     def __init__(self, window: Window) -> None:
         self.window = window
+        #: The tabs of which an edit is being made on a thread, and which.
+        self.making: dict[Tab, Operation] = {}
 
     def undo(self) -> None:
         document = self.window.need_tab().document
@@ -75,23 +86,68 @@ class EditControl:
 
         if path:
             operation = Within.of(path, operation)
+        if tab in self.making:
+            busy = self.making[tab].summary()
+            self.window.say(f"{busy} is still being worked out; edit again when it is done", error=True)
+            return
         if is_slow(operation):
             self._apply_in_job(tab, operation)
+            return
+        before = tab.document.graph
+        foreseen = self.window.cleanup.foreseen_revision(before, operation)
+        make = (lambda: foreseen) if foreseen is not None else (lambda: apply(operation, before))
+        self._make(tab, operation, make)
+
+    def _show(self, tab: Tab, operation: Operation, after: Graph) -> None:
+        """Shows what an operation made of the shown revision."""
+        before, undone = tab.document.graph, len(tab.document.history.undone)
+        tab.document.push(operation, after)
+        aside = f". {undone} undone step{'s' * (undone != 1)} set aside: see Recipe" if undone else ""
+        self.window.say(operation.summary() + aside)
+        self.window.cleanup.verify(tab, before, operation)
+
+    def _make(self, tab: Tab, operation: Operation, make: Callable[[], Graph]) -> None:
+        """Makes a revision and shows it. That of a large model, and its picture, is made on a thread; what takes a
+        moment is awaited, so that most edits are done when this returns."""
+        before, canvas = tab.document.graph, tab.canvas
+        if len(before.nodes) < LARGE:
+            self.window.attempt(lambda: self._show(tab, operation, make()))
+            return
+        shown, moved = canvas.picture, dict(canvas.moved)
+        self.making[tab] = operation
+        over = False
+
+        def work() -> tuple[Graph, Picture | None]:
+            after = make()
+            if shown.diagram.graph is not before:  # something inside the model is shown
+                return after, None
+            return after, redraw(shown, after, diff(before, after), moved)
+
+        def take(made: tuple[Graph, Picture | None]) -> None:
+            after, picture = made
+            if picture is not None:
+                canvas.take_picture(picture)
+            self._show(tab, operation, after)
+
+        def show(ready: Future[tuple[Graph, Picture | None]]) -> None:
+            nonlocal over
+            if over:
+                return  # it was awaited
+            over = True
+            self.making.pop(tab)
+            if tab not in self.window.tabs():
+                return
+            if ready.exception() is None and tab.document.graph.revision != before.revision:
+                self.window.say(f"{operation.info.title}: the model was edited meanwhile; do it again", error=True)
+            else:
+                self.window.attempt(lambda: take(ready.result()))
+
+        ready = self.window.jobs.compute(work, show)
+        wait([ready], MOMENT)
+        if ready.done():
+            show(ready)
         else:
-            before = tab.document.graph
-            after = self.window.cleanup.foreseen_revision(before, operation)
-
-            undone = len(tab.document.history.undone)
-
-            def work() -> None:
-                if after is not None:
-                    tab.document.push(operation, after)
-                else:
-                    tab.document.apply(operation)
-
-            aside = f". {undone} undone step{'s' * (undone != 1)} set aside: see Recipe" if undone else ""
-            if self.window.attempt(work, operation.summary() + aside):
-                self.window.cleanup.verify(tab, before, operation)
+            self.window.say(f"{operation.summary()} …")
 
     def _apply_in_job(self, tab: Tab, operation: Operation) -> None:
         from graftwerk.backend.operations.in_job import apply_job, take_result
@@ -110,10 +166,7 @@ class EditControl:
                 self.window.say(f"{operation.info.title}: the model was edited meanwhile; do it again", error=True)
             else:
                 path = Path(outcome.result["model"])
-                if self.window.attempt(
-                    lambda: tab.document.push(operation, take_result(graph, path)), operation.summary()
-                ):
-                    self.window.cleanup.verify(tab, graph, operation)
+                self._make(tab, operation, lambda: take_result(graph, path))
 
         if foreseen is not None:  # its form has shown what it does, and so it is done
             done(foreseen)

@@ -21,6 +21,7 @@ def make_application() -> QApplication:
     if isinstance(existing, QApplication):
         return existing
     qInstallMessageHandler(_tell)
+    sys.setswitchinterval(0.001)  # threads that prepare jobs are not to keep the window waiting for 5 ms a turn
     application = QApplication(sys.argv[:1])
     application.setApplicationName("graftwerk")
     application.setApplicationDisplayName("Graftwerk")

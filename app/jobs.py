@@ -85,9 +85,11 @@ class Jobs(QObject):
         self.changed.emit(task)
         return task
 
-    def compute(self, function: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
-        """Calls a function on a thread, and `then` with its future in the window's thread."""
-        self._threads.submit(function).add_done_callback(lambda ready: self._computed.emit(then, ready))
+    def compute(self, function: Callable[[], Any], then: Callable[[Future[Any]], None]) -> Future[Any]:
+        """Calls a function on a thread, and `then` with its future, that is given back, in the window's thread."""
+        started = self._threads.submit(function)
+        started.add_done_callback(lambda ready: self._computed.emit(then, ready))
+        return started
 
     def cancel(self, task: Task) -> None:
         """Asks a task to stop; it is killed after three seconds. Harmless when it is over."""

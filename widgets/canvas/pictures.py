@@ -33,12 +33,12 @@ class Pictures:
 
     def drawn(self, graph: Graph, collapsed: frozenset[Path], moved: Moved) -> Picture:
         """A picture that is laid out anew."""
-        return self._keep(draw(graph, collapsed, moved))
+        return self.keep(draw(graph, collapsed, moved))
 
     def updated(self, shown: Picture, graph: Graph, change: Diff, moved: Moved) -> Picture:
         """The picture of another revision, in which everything stays where it is that is in both."""
         diagram = shown.diagram
-        self._keep(shown)
+        self.keep(shown)
         if change.empty:  # other types
             return replace(shown, diagram=replace(diagram, graph=graph))
         kept = self._kept.get((graph.revision, diagram.collapsed))
@@ -46,9 +46,10 @@ class Pictures:
             return kept
         if kept is not None:
             return Picture.of(replace(kept.diagram, graph=graph), kept.placement, moved)
-        return self._keep(redraw(shown, graph, change, moved))
+        return self.keep(redraw(shown, graph, change, moved))
 
-    def _keep(self, picture: Picture) -> Picture:
+    def keep(self, picture: Picture) -> Picture:
+        """Keeps a picture for `updated` to find."""
         diagram = picture.diagram
         key = diagram.graph.revision, diagram.collapsed
         self._kept[key] = picture

@@ -124,6 +124,10 @@ class Canvas(Surface):
             self.select(nodes, tensors)
         self._mark()
 
+    def take_picture(self, picture: Picture) -> None:
+        """Takes the picture of a revision that will be shown, made by `redraw` of the one shown, in another thread."""
+        self._pictures.keep(picture)
+
     def set_collapsed(self, paths: Iterable[Path]) -> None:
         """Collapses these scopes to a box each, and no others. What is in the middle stays in view."""
         paths = frozenset(paths)
