@@ -56,6 +56,9 @@ class EditControl:
             self.window.show_fault(suggested.fault(), found.title)
         elif self.window.nodes.begin(suggested):
             pass
+        elif found.id == "graph.within":  # it holds another operation, which is made where the user sees what it is for
+            tab.open_nested(tab.selection.nodes[0])
+            self.window.say("Edits that are made here are steps inside it; Backspace leads back")
         elif found.parameters or found.tells:
             self.ask(suggested)
         else:

@@ -86,6 +86,10 @@ def row_of(rows: RowsView, key: str) -> QModelIndex | None:
 
 def open_branch(tab: Tab, label: str) -> None:
     double_click(tab, nodes_of(tab.graph, "If")[0])
+    choose(label)
+
+
+def choose(label: str) -> None:
     wait_until(lambda: isinstance(QApplication.activePopupWidget(), QMenu))
     menu = QApplication.activePopupWidget()
     assert isinstance(menu, QMenu)
@@ -99,6 +103,14 @@ def test_each_branch_can_be_opened(open_model: Open, model: Path, label: str, op
     open_branch(tab, label)
     assert op_type in [record.op_type for record in tab.graph.nodes.values()]
     assert tab.canvas.graph is tab.graph
+
+
+def test_edit_inside_opens_what_is_inside(window: Window, open_model: Open, model: Path) -> None:
+    tab = open_model(model)
+    driving.click(tab, nodes_of(tab.graph, "If")[0])
+    window.menus.shown["operation.graph.within"].trigger()
+    choose("else_branch")
+    assert [record.name for record in tab.graph.nodes.values()] == ["else_node"]
 
 
 def test_bodies_inside_bodies_and_the_way_back(window: Window, open_model: Open, model: Path) -> None:
