@@ -330,4 +330,6 @@ def _finish(
             print(f"graftwerk: {remark}", file=sys.stderr)
     if graph.incomplete:
         print(f"graftwerk: the model can't run as it is: {graph.incomplete.text}", file=sys.stderr)
+        if graph.incomplete.hint:
+            print(f"hint: {graph.incomplete.hint}", file=sys.stderr)
     return code

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer
 
 from graftwerk.backend.fault import Fault
+from graftwerk.widgets.panels.readout import count_text
 
 if TYPE_CHECKING:  # imported when it is started, after the first picture
     from graftwerk.app.recovery_dialog import RecoveryDialog
@@ -199,7 +200,7 @@ class RecoveryControl(QObject):
         if stopped is not None:
             self.window.show_fault(stopped, f"{entry.title} could be restored only in part")
         else:
-            self.window.say(f"Restored {entry.title}: {entry.at} steps")
+            self.window.say(f"Restored {entry.title}: {count_text(entry.at, 'step')}")
 
     def _adopt_base(self, tab: Tab, entry: Saved) -> None:
         """The document starts from the file that it was restored from, as it is now."""

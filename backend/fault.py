@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: What to do about a weight whose values were stripped.
+PUT_BACK = "Put the values back: Weights › Put stripped weights back (weights.put_back)"
+
 
 class Fault(Exception):
     """Something the user can understand and act on: what is wrong, where, and what to try.

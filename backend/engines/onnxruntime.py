@@ -26,7 +26,7 @@ from graftwerk.backend.engines import ort_trace
 from graftwerk.backend.engines.feeds import Array, Feeds, Input, feeds
 from graftwerk.backend.engines.ort_messages import fault_of, rename_nodes
 from graftwerk.backend.engines.report import Profile
-from graftwerk.backend.engines.source import source_of
+from graftwerk.backend.engines.source import check_values, source_of
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.jobs.context import JobContext
 from graftwerk.backend.jobs.protocol import Cancelled, job
@@ -270,6 +270,7 @@ class _Model:
     ) -> Any:
         """Ready to run, its outputs the model's and then those of `outputs` that are not. It is profiled if there is a
         `trace`, what that file's name begins with."""
+        check_values(self.source)
         options = self._options(optimization, threads)
         if trace is not None:
             options.enable_profiling = True

@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
+from graftwerk.backend.fault import PUT_BACK, Fault
+
 #: Operators whose results differ although all they read is the same.
 RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
 )
+_STRIPPED = "graftwerk.stripped"  # in a tensor's metadata, see backend/graph/tensors.py
 _SMALL = 4096  # bytes; what is larger is not compared
 
 
@@ -41,7 +44,8 @@ class SourceGraph:
 
     The value of an initializer is a text that is the same for equal small tensors; a large one has its name. A
     dimension is a size, a symbol, or None where nothing is known; the dimensions are None where the rank is unknown.
-    `datatypes` are those of inputs and initializers by name, in ONNX's words, such as FLOAT16.
+    `datatypes` are those of inputs and initializers by name, in ONNX's words, such as FLOAT16. `stripped` are the
+    initializers whose values were taken out of the model.
     """
 
     nodes: tuple[SourceNode, ...]
@@ -49,6 +53,7 @@ class SourceGraph:
     outputs: tuple[str, ...] = ()
     inputs: tuple[tuple[str, tuple[int | str | None, ...] | None], ...] = ()
     datatypes: Mapping[str, str] = field(default_factory=dict)
+    stripped: tuple[str, ...] = ()
 
 
 def source_of(model: ModelProto) -> SourceGraph:
@@ -66,7 +71,21 @@ def source_of(model: ModelProto) -> SourceGraph:
     numbers.update((tensor.name, tensor.data_type) for tensor in graph.initializer)
     words = {number: word for word, number in TensorProto.DataType.items()}
     datatypes = {name: words.get(number, str(number)) for name, number in numbers.items()}
-    return SourceGraph(nodes, constants, tuple(info.name for info in graph.output), inputs, datatypes)
+    outputs = tuple(info.name for info in graph.output)
+    return SourceGraph(nodes, constants, outputs, inputs, datatypes, _stripped(graph))
+
+
+def check_values(source: SourceGraph) -> None:
+    """Raises Fault where values were stripped, of which a compiler or runtime says only that a size is wrong."""
+    if source.stripped:
+        first, count = source.stripped[0], len(source.stripped)
+        more = f" and of {count - 1} more" if count > 1 else ""
+        raise Fault(f"The values of this weight{more} were stripped", first, PUT_BACK)
+
+
+def _stripped(graph: GraphProto) -> tuple[str, ...]:
+    noted = ((tensor.name, getattr(tensor, "metadata_props", ())) for tensor in graph.initializer)  # of onnx 1.16
+    return tuple(name for name, entries in noted if any(entry.key == _STRIPPED for entry in entries))
 
 
 def _value(tensor: TensorProto) -> str:

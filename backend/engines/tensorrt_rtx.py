@@ -30,7 +30,7 @@ from graftwerk.backend.engines import rtx_options
 from graftwerk.backend.engines.report_file import write_report
 from graftwerk.backend.engines.rtx_build import Build, refusals
 from graftwerk.backend.engines.rtx_refusals import is_noise, parser_fault
-from graftwerk.backend.engines.source import SourceGraph, source_of
+from graftwerk.backend.engines.source import SourceGraph, check_values, source_of
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.jobs.context import JobContext
 from graftwerk.backend.jobs.protocol import job
@@ -159,11 +159,13 @@ def _written(what: str, path: Path) -> Iterator[None]:
 
 def _read(path: str) -> SourceGraph:
     try:
-        return source_of(onnx.load(path, load_external_data=False))
+        source = source_of(onnx.load(path, load_external_data=False))
     except OSError as error:
         raise Fault(f"can't read the model: {error.strerror}", path, "Does it exist, and may you read it?") from error
     except DecodeError as error:
         raise Fault("this is not an ONNX model, or it is cut short", path, "Export it again.") from error
+    check_values(source)
+    return source
 
 
 @functools.cache

@@ -7,17 +7,16 @@ from collections.abc import Iterable, Iterator
 import onnx
 from onnx import NodeProto, OperatorSetIdProto
 
-from graftwerk.backend.fault import Fault, Reason
+from graftwerk.backend.fault import PUT_BACK, Fault, Reason
 from graftwerk.backend.graph.graph import Graph, NodeId, Problem
 from graftwerk.backend.graph.index import Index, ordered, topological
 from graftwerk.backend.graph.schema import no_operator
 from graftwerk.backend.graph.tensors import Initializer
 
 _STANDARD = ("", "ai.onnx")
-PUT_BACK = "Put the values back: Weights, Put stripped weights back"
 #: What makes the outputs of a new model until nodes do.
 PLACEHOLDER, PLACEHOLDER_DOMAIN = "Placeholder", "graftwerk"
-TO_CONNECT = "Connect its inputs: drag from an output to it, or Edit, Rewire input"
+TO_CONNECT = "Connect its inputs: drag from an output to it, or Edit › Rewire input (node.rewire)"
 TO_BUILD = "Build what makes the outputs, mark its tensors as outputs, unmark these, and remove what is unused"
 UNORDERED = "The nodes are not in topological order"
 

@@ -11,8 +11,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, ValueInfoProto
 
-from graftwerk.backend.fault import Fault, Reason
-from graftwerk.backend.graph.check import PUT_BACK, TO_BUILD, TO_CONNECT, incompleteness, unconnected
+from graftwerk.backend.fault import PUT_BACK, Fault, Reason
+from graftwerk.backend.graph.check import TO_BUILD, TO_CONNECT, incompleteness, unconnected
 from graftwerk.backend.graph.graph import Graph, NodeId, imported, inner_names, reads, revisions
 from graftwerk.backend.graph.index import Index
 from graftwerk.backend.graph.order import in_order

@@ -105,7 +105,7 @@ def save(graph: Graph, path: Path) -> str:
         found = placed(moved_out(graph, moved) if moved else graph)
         taken = found.files.keys() & (external_locations(graph) | {target.name})
         if taken:
-            hint = "Choose another name in Weights, Move to external data"
+            hint = "Choose another name in Weights › Move to external data (weights.to_external)"
             raise Fault("The name of a file of external data is in use by the model", min(taken), hint)
         # Before anything is written, for a text form can refuse the model.
         text = as_text(to_model(found.graph, weights="own"), kind) if kind is not None else b""

@@ -86,7 +86,8 @@ class ReplaceByIdentity(Operation):
         if record.op_type == "Identity":
             raise Fault("The node is an Identity already", ref)
         if record.op_type in (QUANTIZE, DEQUANTIZE) and not record.domain:
-            raise Fault("One half of a Q/DQ pair can't be passed by", ref, "Quantize, Remove Q/DQ removes both")
+            hint = "Quantize › Remove Q/DQ (qdq.remove) removes both"
+            raise Fault("One half of a Q/DQ pair can't be passed by", ref, hint)
         found = DeleteNodes((ref,), through=self.through).bridges(graph, [node])
         if not found:
             raise Fault("Nothing reads what this node makes", ref, _ALREADY)

@@ -138,6 +138,9 @@ def _formless(graph: Graph, version: int) -> Reason | None:
         node = next(node for node, record in graph.nodes.items() if record.op_type == kind)
         history = [s for s in onnx.defs.get_all_schemas_with_history() if (s.name, s.domain) == (kind, "")]
         since = min((schema.since_version for schema in history), default=0)
+        if not since:
+            hint = "Replace the node, or give it the domain of its plugin (node.swap)"
+            return Reason(f"{graph.ref(node)}: {kind} is no operator of the standard set", hint)
         why = f"it came with opset {since}" if since > version else "it was removed"
         return Reason(
             f"{graph.ref(node)}: {kind} has no form in opset {version}, {why}",

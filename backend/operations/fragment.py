@@ -10,7 +10,7 @@ from pathlib import Path
 from onnx import ValueInfoProto
 
 from graftwerk.backend import assets
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.fault import PUT_BACK, Fault
 from graftwerk.backend.graph.crop import around, port
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.encode import MESSAGE_LIMIT, pieces, total, write
@@ -36,7 +36,7 @@ def fragment(graph: Graph, nodes: Collection[NodeId]) -> Graph:
                 hint = "Inline the function first, or set the attribute"
                 raise Fault("An attribute of this node is given by the function's calls", graph.ref(node), hint)
             if any(external_location(tensor) is not None for _, tensor in node_tensors([record])):
-                hint = "Weights, Constant to initializer makes a weight of it"
+                hint = "Weights › Constants to weights (weights.from_constants) makes a weight of it"
                 raise Fault("An attribute of this node lies in a file of its own", graph.ref(node), hint)
     edit = Edit(graph)
     edit.remove_nodes(node for node in graph.nodes if node not in kept)
@@ -64,7 +64,7 @@ def _port(graph: Graph, tensor: str) -> ValueInfoProto:
 def _inside(weight: Initializer) -> Initializer:
     """A weight whose bytes are written into the model, wherever they lie now."""
     if weight.stripped is not None:
-        raise Fault("Its values were stripped", weight.name, "Put them back: Weights, Put stripped weights back")
+        raise Fault("Its values were stripped", weight.name, PUT_BACK)
     if weight.missing:
         raise Fault("The external data of this weight is missing", weight.name, "Put the file beside the model")
     return plain(weight)
@@ -75,7 +75,7 @@ def kept(found: Graph) -> Path:
     for one file, or can't be read or written."""
     size = total(pieces(found))
     if size > MESSAGE_LIMIT:
-        hint = "Copy fewer nodes, or extract them to a tab, save that, and use Subgraph, Merge model"
+        hint = "Copy fewer nodes, or extract them to a tab, save that, and use Subgraph › Merge model"
         raise Fault(f"The nodes and their weights are {size / 1e9:.1f} GB; 2 GiB can be copied", "", hint)
     with tempfile.NamedTemporaryFile(prefix="graftwerk-", suffix=".onnx") as file:
         write(found, file)  # type: ignore[arg-type]

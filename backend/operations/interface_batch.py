@@ -85,7 +85,7 @@ class DynamicBatch(Operation):
         edit.forget_types(inputs)
         after, refused = _fix_reshapes(edit, inputs, batch, trial, before)
         if refused and not self.force:
-            hint = "Change these nodes first, or tick Force to leave them as they are"
+            hint = "Change these nodes first, or turn on Force (--force) to leave them as they are"
             raise Fault(f"These keep a batch of {batch}: {named(refused)}", "batch", hint)
         edit.set_inputs(_batch_of(edit, inputs, self.name))
         self._declare_outputs(edit, before, after, batch, trial)

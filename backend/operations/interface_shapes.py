@@ -123,5 +123,5 @@ def infer_into(edit: Edit, force: bool) -> None:
     before, after = reinfer(edit.base), reinfer(edit.commit())
     fresh = {ref: why for ref, why in after.refused.items() if ref not in before.refused}
     if fresh and not force:
-        raise Fault(named(fresh), "shapes", "Change these nodes first, or tick Force")
+        raise Fault(named(fresh), "shapes", "Change these nodes first, or turn on Force (--force)")
     declare_outputs(edit, before, after)

@@ -56,7 +56,8 @@ def weight_of(view: View, name: str) -> Initializer:
         return weight
     made = view.producer(name)
     if made is not None and view.nodes[made].op_type == "Constant":
-        raise Fault("A Constant node makes this tensor", name, "Weights, Constants to weights makes it a weight")
+        hint = "Weights › Constants to weights (weights.from_constants) makes it a weight"
+        raise Fault("A Constant node makes this tensor", name, hint)
     raise Fault("There is no such weight", name, "Weights are the graph's initializers")
 
 

@@ -26,7 +26,7 @@ from graftwerk.backend.operations.weight_values import selected_weights, weight_
 class ReplaceWeight(Operation):
     """Take the values of a weight from a .npy file, or from a member of an .npz file.
 
-    Shape and datatype must be the weight's, unless *Reshape* or *Cast* is ticked; values that are too large for the
+    Shape and datatype must be the weight's, unless *Reshape* or *Cast* is on; values that are too large for the
     weight's datatype are refused all the same. Files with pickled objects are never loaded. A large .npy file is not
     read before the model is saved.
     """
@@ -57,20 +57,25 @@ class ReplaceWeight(Operation):
         return f"Replace {self.tensor} from {Path(self.file).name}{member}"
 
 
-def misfit(stored: Stored, dtype: int, dims: tuple[int, ...], *, cast: bool, reshape: bool) -> Reason | None:
-    """Why what a file holds can't stand for a tensor of a datatype and shape; cheap."""
+def misfit(
+    stored: Stored, dtype: int, dims: tuple[int, ...], *, cast: bool | None, reshape: bool | None
+) -> Reason | None:
+    """Why what a file holds can't stand for a tensor of a datatype and shape; cheap. None: that can't be asked for."""
     shown, name = list(stored.shape), DTYPE_NAMES.get(dtype, str(dtype))
     if stored.shape != dims:
         fits = int(np.prod(stored.shape, dtype=object)) == int(np.prod(dims, dtype=object))
         if not (reshape and fits):
-            hint = "Tick Reshape: it has as many elements" if fits else "The numbers of elements differ as well"
+            hint = "" if fits else "The numbers of elements differ as well"
+            if fits and reshape is not None:
+                hint = "Turn on Reshape (--reshape): it has as many elements"
             return Reason(f"The file holds {shown}; {list(dims)} is needed", hint)
     if dtype == TensorProto.STRING:
         return None if stored.dtype.kind in "SU" else Reason(f"The file holds {stored.dtype}; texts are needed")
     if stored.dtype.names is not None or stored.dtype.kind in "SUcMm":
         return Reason(f"The file holds {stored.dtype}; numbers are needed")
     if not _same_type(stored, dtype) and (not cast or stored.dtype.kind == "V"):
-        return Reason(f"The file holds {stored.dtype}; {name} is needed", "Tick Cast to convert the values")
+        hint = "Turn on Cast (--cast) to convert the values" if cast is not None else ""
+        return Reason(f"The file holds {stored.dtype}; {name} is needed", hint)
     return None
 
 

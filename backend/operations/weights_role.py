@@ -144,7 +144,7 @@ class FromInput(Operation):
         kind = TensorType.of(info.type)
         if self.file:
             stored = look(Path(self.file), self.member)
-            reason = misfit(stored, kind.dtype, self._dims(kind, stored.shape), cast=False, reshape=False)
+            reason = misfit(stored, kind.dtype, self._dims(kind, stored.shape), cast=None, reshape=None)
             if reason is not None:
                 raise Fault(reason.text, self.tensor, reason.hint)
             proto = TensorProto(name=self.tensor, data_type=kind.dtype, dims=stored.shape)

@@ -116,7 +116,7 @@ class PutBack(Operation):
             made = found[weight.name]
             noted = next((e.value for e in weight.proto.metadata_props if e.key == STRIPPED_HASH), "")
             if noted and not self.other_values and content_hash(made) != noted:
-                hint = "Take the file that they were stripped from, or tick Other values"
+                hint = "Take the file that they were stripped from, or turn on Other values (--other-values)"
                 raise Fault(f"{path.name} has other values than those that were stripped", weight.name, hint)
             edit.set_initializer(made)
 
@@ -160,7 +160,7 @@ def _from_numpy(path: Path, wanted: list[Initializer]) -> dict[str, Initializer]
     found = {}
     for weight in wanted:
         stored = look(path, weight.name if path.suffix.lower() == ".npz" else "")
-        reason = misfit(stored, weight.dtype, weight.dims, cast=False, reshape=False)
+        reason = misfit(stored, weight.dtype, weight.dims, cast=None, reshape=None)
         if reason is not None:
             raise Fault(reason.text, weight.name, "It is not what was stripped")
         found[weight.name] = taken(stored, weight)

@@ -72,7 +72,8 @@ class SetDtype(OnWeights):
     def _check_loss(self, weight: Initializer) -> Initializer:
         values, loss = converted(weight.array(), number_of(self.dtype))
         if loss.changed and not self.accept_loss:
-            raise Fault(f"As {self.dtype}, {loss}", weight.name, "Tick Accept loss to do it all the same")
+            hint = "Turn on Accept loss (--accept-loss) to do it all the same"
+            raise Fault(f"As {self.dtype}, {loss}", weight.name, hint)
         return with_values(weight, values)
 
     def apply(self, edit: Edit) -> None:

@@ -10,9 +10,12 @@ import onnx
 import pytest
 from onnx import helper
 
-from graftwerk.backend.engines.source import source_of
+import graftwerk.backend.operations.all  # noqa: F401 - registers them
+from graftwerk.backend.engines.source import check_values, source_of
 from graftwerk.backend.fault import Fault
+from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load
+from graftwerk.backend.operations.registry import apply, make
 from graftwerk.resources import bundled_models
 from tests.backend.engines.rtx_models import Weights, model, saved, weight
 
@@ -31,6 +34,16 @@ def agree(path: Path) -> None:
     assert [node.ref for node in source.nodes] == [graph.ref(number) for number in graph.nodes]
     assert len({node.ref for node in source.nodes}) == len(source.nodes)
     assert set(source.constants) == set(graph.initializers)
+
+
+def test_stripped_weights_are_refused_with_the_operation_that_puts_them_back(models: Path) -> None:
+    graph = load(models / "digits.onnx")
+    check_values(source_of(to_model(graph)))
+    stripped = source_of(to_model(apply(make("weights.strip", {"smallest": 1}), graph)))
+    with pytest.raises(Fault, match=r"stem\.conv\.weight: The values of this weight and of \d+ more were") as refused:
+        check_values(stripped)
+    assert "weights.put_back" in refused.value.hint
+    assert make("weights.put_back", {"file": "m.onnx"}).info.title in refused.value.hint
 
 
 @pytest.mark.parametrize("path", bundled_models(), ids=lambda path: path.stem)

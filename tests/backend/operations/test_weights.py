@@ -162,8 +162,8 @@ def test_shapes_that_don_t_hold_the_elements_are_refused(dims: str) -> None:
 @pytest.mark.parametrize(
     ("array", "more", "said"),
     [
-        (np.zeros((2, 3), np.float64), {}, "The file holds float64; FP32 is needed | Tick Cast"),
-        (np.zeros((3, 2), np.float32), {}, "The file holds [3, 2]; [2, 3] is needed | Tick Reshape"),
+        (np.zeros((2, 3), np.float64), {}, "The file holds float64; FP32 is needed | Turn on Cast (--cast)"),
+        (np.zeros((3, 2), np.float32), {}, "The file holds [3, 2]; [2, 3] is needed | Turn on Reshape (--reshape)"),
         (np.zeros((3, 3), np.float32), {"reshape": True}, "[2, 3] is needed"),
         (np.full((2, 3), 1e300), {"cast": True}, "6 are out of range"),
         (np.array([["a"] * 3] * 2), {"cast": True}, "numbers are needed"),
@@ -239,6 +239,10 @@ def test_weights_become_inputs_and_inputs_weights(tmp_path: Path) -> None:
         ({"tensor": "q", "value": 1}, "no such graph input"),
     ):
         assert said in why(graph, "weights.from_input", **values)
+    np.save(tmp_path / "other.npy", np.zeros((2, 3), np.float64))
+    said = why(graph, "weights.from_input", tensor="x", file=str(tmp_path / "other.npy"))
+    assert "The file holds float64" in said
+    assert "--cast" not in said  # it has no such option
 
 
 # Stripping
