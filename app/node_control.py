@@ -227,10 +227,9 @@ class NodeControl:
         return None
 
     def _paste_dialog(self, tab: Tab, operation: PasteNodes) -> NodeDialog:
-        from graftwerk.backend.operations.merge import other_model
         from graftwerk.widgets.panels.paste_form import PasteDialog
 
-        other = other_model(operation.file, tab.graph, operation.convert)
+        other = operation.fragment(tab.graph)
         return PasteDialog(operation.file, other, operation.bound(tab.graph, other), tab.graph, self.window)
 
     def begin(self, operation: Operation) -> bool:

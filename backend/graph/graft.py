@@ -74,7 +74,7 @@ def check_opsets(edit: Edit | Graph, other: Graph) -> None:
         domain = "" if record.domain == "ai.onnx" else record.domain
         if onnx.defs.has(record.op_type, domain) and _since(record, theirs) == _since(record, ours):
             continue
-        hint = "Convert one of the two, or let this operation convert the other one"
+        hint = "Convert one of the two first, or turn on Convert (--convert)"
         where = f" of {domain}" if domain else ""
         raise Fault(f"{record.op_type} of opset {theirs}{where} differs from this model's {ours}", "file", hint)
 

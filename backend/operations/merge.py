@@ -102,8 +102,9 @@ class MergeModel(Operation):
         return f"Merge {Path(self.file).name}{' in series' if self.series else ''}"
 
 
-def other_model(file: str, graph: Graph, convert: bool) -> Graph:
-    """The model in a file as it goes into a graph: in its opset, if it has to be and may be converted. Raises Fault."""
+def other_model(file: str, graph: Graph, convert: bool, called: str = "") -> Graph:
+    """The model in a file as it goes into a graph: in its opset, if it has to be and may be converted. Raises Fault,
+    where it is `called` by its file's name if nothing else."""
     other = opened(file)
     try:
         check_opsets(graph, other)
@@ -114,9 +115,16 @@ def other_model(file: str, graph: Graph, convert: bool) -> Graph:
         try:
             other = apply(ConvertOpset(version), other)
         except Fault as fault:
-            raise Fault(f"{Path(file).name} can't be taken in: {fault.message}", fault.where, fault.hint) from fault
+            raise _other_opset(called or Path(file).name, other.opset(), version, fault) from fault
         check_opsets(graph, other)
     return other
+
+
+def _other_opset(called: str, theirs: int | None, ours: int, why: Fault) -> Fault:
+    hint = why.hint
+    if theirs is not None and theirs > ours:
+        hint = f"Convert this model first: Clean up › Convert opset (cleanup.convert_opset --version {theirs})"
+    return Fault(f"Opset {theirs} of {called} can't become this model's {ours}: {why.message}", "", hint)
 
 
 def taken_names(

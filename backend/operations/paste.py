@@ -44,7 +44,7 @@ class PasteNodes(Operation):
         return cls(FilePath(""))
 
     def blocked(self, graph: Graph) -> Reason | None:
-        other = other_model(self.file, graph, self.convert)
+        other = self.fragment(graph)
         bound = self.bound(graph, other)
         loose = [name for name, ours in bound.items() if not ours]
         if loose and not self.open:
@@ -55,6 +55,10 @@ class PasteNodes(Operation):
         for name in loose:
             port(other, name)
         return None
+
+    def fragment(self, graph: Graph) -> Graph:
+        """What is pasted, in the graph's opset. Raises Fault where it can't be."""
+        return other_model(self.file, graph, self.convert, "the copied nodes")  # nobody knows their file's name
 
     def bound(self, graph: Graph | Edit, other: Graph) -> dict[str, str]:
         """The tensor here for each input of the fragment, "" where there is none. Raises Fault for a binding that names
@@ -70,7 +74,7 @@ class PasteNodes(Operation):
         return {name: given.get(name) or same.get(name, "") for name in wanted}
 
     def apply(self, edit: Edit) -> None:
-        other = other_model(self.file, edit.base, self.convert)
+        other = self.fragment(edit.base)
         bound = self.bound(edit, other)
         shared = {name for name, weight in other.initializers.items() if _same(edit, weight)}
         rest = {name: weight for name, weight in other.initializers.items() if name not in shared}

@@ -173,8 +173,12 @@ def test_another_opset_is_converted_or_refused() -> None:
     np.testing.assert_array_equal(found[result.outputs[-1].name], np.maximum(X, 0).sum(0))
     with pytest.raises(Fault, match="of opset 11 differs from this model's 17"):
         merged(graph, files.OLD, connect={"x": "r"}, convert=False)
-    with pytest.raises(Fault, match=r"scale\.onnx can't be taken in: .* knows no way back"):
+    with pytest.raises(Fault, match=r"Opset 17 of scale\.onnx can't become this model's \d+: .* knows no way back"):
         merged(models.old_inputs(), files.SCALE, series=True)
+    paste = make("graph.paste", {"file": str(files.SCALE), "open": True})
+    with pytest.raises(Fault, match="Opset 17 of the copied nodes can't become this model's") as refused:
+        apply(paste, models.old_inputs())
+    assert "cleanup.convert_opset --version 17" in refused.value.hint
 
 
 def test_a_large_weight_is_not_given_to_the_converter(tmp_path: Path) -> None:
