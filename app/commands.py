@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
-from graftwerk.app.output import print_json, print_line
+from graftwerk.app.output import print_fault, print_json, print_line
+from graftwerk.app.recipe_settings import add_settings, utf8_text
 from graftwerk.app.run_effect import add_options, as_json, tell, verified
 from graftwerk.backend.fault import Fault, Settled
 from graftwerk.backend.graph.files import load, save
@@ -62,8 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("recipe", type=Path)
     one.add_argument("model", type=Path)
     one.add_argument("-o", "--output", type=Path)
-    text = "another value for one of the recipe's parameters; may be repeated"
-    one.add_argument("--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help=text)
+    add_settings(one)
     add_options(one)
     one.add_argument("--json", action="store_true")
     one.set_defaults(function=_apply)
@@ -148,7 +148,7 @@ def describe(graph: Graph) -> dict[str, Any]:
 
 
 def _ops(parsed: argparse.Namespace) -> int:
-    chosen = [info(parsed.operation)] if parsed.operation else [operations()[key] for key in sorted(operations())]
+    chosen = [_named(parsed.operation)] if parsed.operation else [operations()[key] for key in sorted(operations())]
     if parsed.json:
         print_json([_op_json(one) for one in chosen])
         return 0
@@ -181,7 +181,7 @@ def option(parameter: Parameter) -> str:
 
 
 def _run(operation: str, arguments: Sequence[str]) -> int:
-    found = info(operation)
+    found = _named(operation)
     parser = argparse.ArgumentParser(
         prog=f"graftwerk run {operation}", description=found.doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -210,6 +210,15 @@ def _run(operation: str, arguments: Sequence[str]) -> int:
     return _finish(graph, changed, parsed, 1, step.remarks(graph, changed))
 
 
+def _named(operation: str) -> OperationInfo:
+    """An operation by its id. A wrong one is wrong usage, and ends the process with 2."""
+    try:
+        return info(operation)
+    except Fault as fault:
+        print_fault(fault)
+        raise SystemExit(2) from None
+
+
 def _tell_settled(nothing: Settled) -> None:
     print(f"graftwerk: nothing to do: {nothing.message[0].lower()}{nothing.message[1:]}", file=sys.stderr)
 
@@ -229,10 +238,10 @@ def _add_option(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
         "flag": {"action": argparse.BooleanOptionalAction},
         "integer": {"type": int},
         "number": {"type": float},
-        "nodes": {"nargs": "+", "metavar": "NODE", "type": _text},
-        "tensors": {"nargs": "+", "metavar": "TENSOR", "type": _text},
-        "texts": {"nargs": "+", "metavar": "TEXT", "type": _text},
-        "file": {"metavar": "FILE", "type": _text},
+        "nodes": {"nargs": "+", "metavar": "NODE", "type": utf8_text},
+        "tensors": {"nargs": "+", "metavar": "TENSOR", "type": utf8_text},
+        "texts": {"nargs": "+", "metavar": "TEXT", "type": utf8_text},
+        "file": {"metavar": "FILE", "type": utf8_text},
         "choice": {"choices": parameter.choices},
         "mapping": {"type": _json, "metavar": "JSON"},
         "json": {"type": _json, "metavar": "JSON"},
@@ -243,17 +252,8 @@ def _add_option(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
         required=parameter.required,
         default=None,
         help=(parameter.help or parameter.label).replace("%", "%%"),
-        **kinds.get(parameter.kind, {"type": _text}),
+        **kinds.get(parameter.kind, {"type": utf8_text}),
     )
-
-
-def _text(text: str) -> str:
-    """Names in a model are UTF-8; bytes of an argument that are not reach us as lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError("it is not UTF-8 text") from None
-    return text
 
 
 def _json(text: str) -> Any:
@@ -279,17 +279,6 @@ def _apply(parsed: argparse.Namespace) -> int:
     with _hinting("Change this step in the recipe, or leave it out"):
         changed = replay(recipe, graph, dict(parsed.set), step, lambda _, nothing: _tell_settled(nothing))
     return _finish(graph, changed, parsed, sum(step.enabled for step in recipe.steps))
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """NAME=VALUE, where the value is JSON, or else a text."""
-    name, equals, value = _text(text).partition("=")
-    if not (equals and name):
-        raise argparse.ArgumentTypeError("it is not NAME=VALUE")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def load_typed(path: Path) -> Graph:

@@ -42,7 +42,7 @@ def print_json(value: Any) -> None:
         text.encode()
     except UnicodeEncodeError:  # a file name with bytes that are no text
         text = json.dumps(value)
-    print(text)
+    _print(text)
 
 
 def one_line(text: str) -> str:
@@ -54,7 +54,15 @@ def one_line(text: str) -> str:
 
 def print_line(text: str) -> None:
     """A line that names from a model may stand in."""
-    print(one_line(text))
+    _print(one_line(text))
+
+
+def _print(text: str) -> None:
+    """A line, for as long as somebody reads them: after that (`| head`) the command goes on, for its exit code."""
+    try:
+        print(text)
+    except BrokenPipeError:
+        silence_stdout()
 
 
 def print_fault(fault: Fault) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from graftwerk.app.output import print_json, print_line
+from graftwerk.app.recipe_settings import add_settings
 from graftwerk.backend.document import Document
 from graftwerk.backend.fault import Fault
 from graftwerk.backend.graph.shapes import infer
@@ -22,6 +24,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     one.add_argument("-o", "--output", type=Path, required=True, help="the script, such as edit.py")
     text = "for onnx-graphsurgeon alone (default), or for Graftwerk's Python interface"
     one.add_argument("--for", choices=KINDS, default=KINDS[0], dest="kind", help=text)
+    add_settings(one)
     one.add_argument("--json", action="store_true")
     one.set_defaults(function=_export)
 
@@ -29,6 +32,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _export(parsed: argparse.Namespace) -> int:
     check_outputs({"script": parsed.output}, [parsed.recipe, parsed.model])
     recipe = Recipe.load(parsed.recipe)
+    recipe = replace(recipe, parameters=recipe.filled(dict(parsed.set)))
     document = Document.open(parsed.model)
     with suppress(Fault):  # operations say themselves what they can't know
         document.set_types(document.graph, infer(document.graph))

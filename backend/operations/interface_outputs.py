@@ -9,6 +9,7 @@ from typing import Literal
 from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.edit import Edit
 from graftwerk.backend.graph.graph import Graph, NodeRef, TensorName
+from graftwerk.backend.graph.schema import close_names, operator_names
 from graftwerk.backend.graph.types import TensorType
 from graftwerk.backend.operations.interface import find, suggested
 from graftwerk.backend.operations.registry import Operation, Selection, operation, param
@@ -181,11 +182,19 @@ def _made_by(graph: Graph, nodes: Iterable[NodeRef], op_types: tuple[str, ...], 
 
 
 def _check_operators(graph: Graph, op_types: tuple[str, ...]) -> None:
-    if op_types:
-        there = {record.op_type for record in graph.nodes.values()}
-        missing = next((one for one in op_types if one not in there), None)
-        if missing is not None:
-            raise Fault(f"The model has no {missing} node", "op_types", f"It has {', '.join(sorted(there)[:20])}")
+    """Raises Fault where the model has a node of none of them, or where one is no operator at all."""
+    if not op_types:
+        return
+    there = {record.op_type for record in graph.nodes.values()}
+    absent = [one for one in op_types if one not in there]
+    standard = operator_names(graph.opset() or 1) if absent else []
+    mistyped = next((one for one in absent if one not in standard), None)
+    if mistyped is not None:
+        hint = close_names(mistyped, sorted(there.union(standard))) or f"It has {', '.join(sorted(there)[:20])}"
+        raise Fault(f"The model has no {mistyped} node", "op_types", hint)
+    if len(absent) == len(op_types):
+        hint = f"It has {', '.join(sorted(there)[:20])}"
+        raise Fault(f"The model has no {' or '.join(absent)} node", "op_types", hint)
 
 
 def _known(kind: TensorType | None) -> bool:

@@ -57,7 +57,8 @@ class Recipe:
                 step = Step.from_json(value, literal=data["graftwerk_recipe"] == 1)
                 step.operation(data["parameters"])
             except Fault as fault:
-                raise Fault(fault.message, f"{where}, step {number}", fault.hint) from None
+                place = ", ".join(filter(None, [where, f"step {number}", fault.where]))
+                raise Fault(fault.message, place, fault.hint) from None
             steps.append(step)
         return cls(tuple(steps), str(data.get("model", "")), data["parameters"], data["files"])
 
@@ -166,7 +167,7 @@ def _at_step(fault: Fault, number: int, step: Step, graph: Graph) -> Fault:
     """The Fault with its place in the recipe, and what in the graph comes closest to a name that isn't there."""
     from graftwerk.backend.operations.closest import closest  # not needed where all goes well
 
-    place = f"step {number} ({step.id})" + (f", {fault.where}" if fault.where else "")
+    place = f"step {number} ({step.id})" + (f", {fault.where}" if fault.where not in ("", step.id) else "")
     return Fault(fault.message, place, " ".join(filter(None, [closest(fault.where, graph), fault.hint])))
 
 

@@ -176,7 +176,10 @@ def info(id: str) -> OperationInfo:
     try:
         return _registry[id]
     except KeyError:
-        raise Fault("There is no such operation", id, "`graftwerk ops` lists them") from None
+        from graftwerk.backend.graph.schema import close_names  # here: only where it is mistyped
+
+        near = close_names(id, _registry)
+        raise Fault("There is no such operation", id, f"{near} `graftwerk ops` lists them".strip()) from None
 
 
 def make(id: str, parameters: Mapping[str, Any]) -> Operation:
@@ -185,7 +188,7 @@ def make(id: str, parameters: Mapping[str, Any]) -> Operation:
     unknown = parameters.keys() - {parameter.name for parameter in found.parameters}
     if unknown:
         known = ", ".join(parameter.name for parameter in found.parameters) or "none"
-        raise Fault(f"{id} has no parameter {sorted(unknown)[0]!r}", id, f"It has: {known}")
+        raise Fault(f"There is no parameter {sorted(unknown)[0]!r}", id, f"It has: {known}")
     for name, value in parameters.items():
         _check_value(name, value)
     import msgspec  # here: the window opens before any operation is made
@@ -193,7 +196,9 @@ def make(id: str, parameters: Mapping[str, Any]) -> Operation:
     try:
         made = msgspec.convert(dict(parameters), found.cls)
     except msgspec.ValidationError as error:
-        raise Fault(f"{id}: {error}", id, "`graftwerk ops` shows every parameter with its type") from None
+        what, _, path = str(error).partition(" - at `$.")
+        message = f"{path.rstrip('`')}: {what}" if path else what
+        raise Fault(message, id, f"`graftwerk ops {id}` shows every parameter with its type") from None
     check_parameters(made)
     return made
 

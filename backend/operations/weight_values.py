@@ -67,6 +67,17 @@ def selected_weights(graph: Graph, selection: Selection) -> tuple[TensorName, ..
     return tuple(TensorName(name) for name in dict.fromkeys((*selection.tensors, *read)) if name in graph.initializers)
 
 
+def only_weight(graph: Graph, selection: Selection) -> TensorName | Reason:
+    """The one weight that is selected, or that the selected nodes read."""
+    names = selected_weights(graph, selection)
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        return Reason("Select a weight, or a node that reads one")
+    shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    return Reason(f"Select one weight; here are {len(names)}: {shown}", "Click its name in the inspector")
+
+
 def no_values(weight: Initializer) -> Reason | None:
     """Why the values of a weight can't be read; cheap."""
     if weight.missing:

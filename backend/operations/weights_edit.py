@@ -21,6 +21,7 @@ from graftwerk.backend.operations.weight_values import (
     OnWeights,
     checked_value,
     no_values,
+    only_weight,
     selected_weights,
     weight_of,
     with_values,
@@ -44,8 +45,8 @@ class SetElements(Operation):
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> SetElements | Reason:
-        names = selected_weights(graph, selection)
-        return cls(names[0], {}) if len(names) == 1 else Reason("Select one weight")
+        name = only_weight(graph, selection)
+        return name if isinstance(name, Reason) else cls(name, {})
 
     def blocked(self, graph: Graph) -> Reason | None:
         weight = weight_of(graph, self.tensor)

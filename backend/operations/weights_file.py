@@ -18,7 +18,7 @@ from graftwerk.backend.graph.numpy_files import Stored, look, read, span
 from graftwerk.backend.graph.tensors import Initializer
 from graftwerk.backend.graph.types import DTYPE_NAMES
 from graftwerk.backend.operations.registry import FilePath, Operation, Selection, operation, param
-from graftwerk.backend.operations.weight_values import selected_weights, weight_of, with_values
+from graftwerk.backend.operations.weight_values import only_weight, weight_of, with_values
 
 
 @operation("weights.replace", title="Replace from file", menu="Weights")
@@ -39,8 +39,8 @@ class ReplaceWeight(Operation):
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> ReplaceWeight | Reason:
-        names = selected_weights(graph, selection)
-        return cls(names[0], FilePath("")) if len(names) == 1 else Reason("Select one weight")
+        name = only_weight(graph, selection)
+        return name if isinstance(name, Reason) else cls(name, FilePath(""))
 
     def blocked(self, graph: Graph) -> Reason | None:
         weight = weight_of(graph, self.tensor)

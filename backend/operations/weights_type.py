@@ -22,6 +22,7 @@ from graftwerk.backend.operations.weight_values import (
     no_numbers,
     no_values,
     number_of,
+    only_weight,
     selected_weights,
     weight_of,
     with_values,
@@ -112,10 +113,10 @@ class ReshapeWeight(Operation):
 
     @classmethod
     def suggest(cls, graph: Graph, selection: Selection) -> ReshapeWeight | Reason:
-        names = selected_weights(graph, selection)
-        if len(names) != 1:
-            return Reason("Select one weight")
-        return cls(names[0], ",".join(map(str, graph.initializers[names[0]].dims)) or "scalar")
+        name = only_weight(graph, selection)
+        if isinstance(name, Reason):
+            return name
+        return cls(name, ",".join(map(str, graph.initializers[name].dims)) or "scalar")
 
     def blocked(self, graph: Graph) -> Reason | None:
         weight = weight_of(graph, self.tensor)

@@ -154,6 +154,17 @@ def test_standard_streams_may_be_closed_full_or_narrow(digits: Path) -> None:
         assert len((folder / "said").read_text().splitlines()) == 2
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of Unix")
+def test_a_reader_that_has_gone_changes_no_answer(digits: Path, models: Path) -> None:
+    for arguments, answer in ((["diff", "m.onnx", str(models / "encoder.onnx")], 1), (["ops"], 0)):
+        end, out = os.pipe()
+        os.close(end)
+        line = [*COMMAND, *arguments]
+        done = subprocess.run(line, cwd=digits.parent, stdout=out, stderr=subprocess.PIPE, check=False)
+        os.close(out)
+        assert (done.returncode, done.stderr) == (answer, b"")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="displays of Linux")
 def test_no_display_and_no_folder_are_said(digits: Path) -> None:
     hidden = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
@@ -162,6 +173,9 @@ def test_no_display_and_no_folder_are_said(digits: Path) -> None:
     assert done.returncode == 3
     assert "no display" in said
     assert "graftwerk shot" in said
+    done = start(["other.onnx"], digits.parent, without=hidden)
+    assert "other.onnx: There is no such file" in done.communicate()[1].decode()
+    assert done.returncode == 3
     gone = digits.parent / "gone"
     gone.mkdir()
     line = f"cd {gone}; rmdir {gone}; {' '.join(COMMAND)} info {digits}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,24 @@ def test_wrong_usage_exits_with_two(arguments: list[str], capsys: pytest.Capture
     assert "usage:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["ops", "node.renam"], ["run", "node.renam", "m.onnx", "-o", "o.onnx"]])
+def test_a_mistyped_operation_is_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "Did you mean node.rename" in capsys.readouterr().err
+
+
+def test_a_mistyped_command_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["frobnicate"]) == 2
+    assert "frobnicate: There is no such command or file" in capsys.readouterr().err
+    assert main(["aply", "recipe.json", "model.onnx"]) == 2
+    assert "Did you mean apply?" in capsys.readouterr().err
+
+
 def test_every_operation_is_listed_with_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ops", "--json"]) == 0
     listed = {one["id"]: one for one in json.loads(capsys.readouterr().out)}
@@ -60,7 +80,6 @@ def test_every_operation_is_listed_with_its_parameters(capsys: pytest.CaptureFix
     for one in listed.values():
         assert one["doc"], one["id"]
         assert all(parameter["label"] for parameter in one["parameters"])
-    assert main(["ops", "no.such"]) == 3
 
 
 def test_run_applies_one_operation(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +142,19 @@ def test_a_recipe_replays_on_another_export(models: Path, tmp_path: Path, capsys
     assert main(["apply", str(recipe), str(source), "-o", str(tmp_path / "never.onnx")]) == 3
     assert "step 2" in capsys.readouterr().err
     assert not (tmp_path / "never.onnx").exists()
+
+
+def test_a_script_takes_other_values_for_a_recipe_s_parameters(models: Path, tmp_path: Path) -> None:
+    recipe, script, out = tmp_path / "edits.recipe.json", tmp_path / "edit.py", tmp_path / "out.onnx"
+    steps = [{"operation": "tensor.rename", "tensor": "input", "name": "$called"}]
+    recipe.write_text(json.dumps({"graftwerk_recipe": 2, "parameters": {"called": "x"}, "steps": steps}))
+    model = str(models / "digits.onnx")
+    for kind in ("graphsurgeon", "graftwerk"):
+        arguments = ["export", str(recipe), model, "-o", str(script), "--for", kind]
+        assert main([*arguments, "--set", "called=pixels"]) == 0
+        subprocess.run([sys.executable, script, model, out], check=True, cwd=tmp_path)
+        assert [info.name for info in onnx.load(out).graph.input] == ["pixels"]
+        assert main([*arguments, "--set", "cald=pixels"]) == 3
 
 
 def test_build_leaves_an_engine_and_its_report(

@@ -50,6 +50,17 @@ def press(button: QWidget) -> None:
     QTest.mouseClick(button, LEFT)
 
 
+def test_what_takes_one_weight_is_grey_where_two_are_selected(window: Window, digits: Tab) -> None:
+    shown = window.menus.shown["operation.weights.replace"]
+    menu = next(one for one in window.findChildren(QMenu) if shown in one.actions())
+    for names, enabled in (((STEM,), True), ((STEM, "stem.conv.bias"), False)):
+        digits.select(Selection((), names))
+        menu.popup(QPoint())
+        assert shown.isEnabled() is enabled
+        menu.close()
+    assert "here are 2: stem.conv.weight, stem.conv.bias" in shown.toolTip()
+
+
 def test_a_double_click_in_the_inspector_opens_the_values(window: Window, digits: Tab) -> None:
     digits.select(Selection((), (STEM,)))
     rows = window.docks.inspector.rows

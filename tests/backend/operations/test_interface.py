@@ -62,6 +62,8 @@ def test_all_tensors_are_marked_and_unmarked() -> None:
     assert [i.name for i in do(marked, "interface.unmark_outputs", op_types=["Relu", "Add"]).outputs] == ["y", "b"]
     assert "No graph output would stay" in why(marked, "interface.unmark_outputs", tensors=["y", "a", "b", "c"])
     assert "no Conv node" in why(graph, "interface.mark_outputs", op_types=["Conv"])
+    assert [i.name for i in do(graph, "interface.mark_outputs", op_types=["Conv", "Relu"]).outputs] == ["y", "a"]
+    assert "Did you mean Relu" in why(graph, "interface.mark_outputs", op_types=["Relo", "Relu"])
     assert "no such tensor" in why(graph, "interface.mark_outputs", tensors=["q"])
     assert "no such graph output" in why(graph, "interface.unmark_outputs", tensors=["a"])
 

@@ -51,7 +51,7 @@ def test_numbers_may_be_parameters() -> None:
     step = {"operation": "qdq.insert", "tensor": "r", "scale": "$scale"}
     (made,) = recipe(step, parameters={"scale": 0.25}).operations()
     assert made.scale == 0.25  # type: ignore[attr-defined]
-    with pytest.raises(Fault, match=r"qdq\.insert"):
+    with pytest.raises(Fault, match=r"step 1, qdq\.insert: scale: Expected `float`, got `str`$"):
         recipe(step, parameters={"scale": "wide"})
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import graftwerk.backend.operations.all  # noqa: F401 - registers the operations
 from graftwerk.backend.engines.onnxruntime import run_model
-from graftwerk.backend.fault import Fault
+from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.graph.diagram_text import value_text
 from graftwerk.backend.graph.encode import to_model
 from graftwerk.backend.graph.files import load, save
@@ -298,6 +298,10 @@ def test_selections_of_nodes_mean_their_weights() -> None:
     conv = graph.find("/stem/conv/Conv")
     suggested = operations()["weights.scale"].cls.suggest(graph, Selection((conv,)))
     assert getattr(suggested, "tensors", None) == ("stem.conv.weight", "stem.conv.bias")
+    for name in ("weights.replace", "weights.set", "weights.reshape"):
+        reason = operations()[name].cls.suggest(graph, Selection((conv,)))
+        assert isinstance(reason, Reason)
+        assert reason.text == "Select one weight; here are 2: stem.conv.weight, stem.conv.bias"
 
 
 def test_a_stripped_scalar_can_be_drawn() -> None:
