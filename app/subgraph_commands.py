@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+_SELECTORS = "names, or selectors such as @scope=/layer1"
+
+
 def add(commands: Commands) -> None:
     """Adds the commands to the program's."""
     one = commands.add_parser(
@@ -22,9 +25,10 @@ def add(commands: Commands) -> None:
         description="Takes the part between named tensors, or the named nodes; external data is not loaded.",
     )
     one.add_argument("model", type=Path)
-    one.add_argument("--inputs", nargs="+", default=[], metavar="TENSOR", help="where the part begins")
-    one.add_argument("--outputs", nargs="+", default=[], metavar="TENSOR", help="where it ends")
-    one.add_argument("--nodes", nargs="+", default=[], metavar="NODE", help="the nodes to take, in place of tensors")
+    one.add_argument("--inputs", nargs="+", default=[], metavar="TENSOR", help=f"where the part begins; {_SELECTORS}")
+    one.add_argument("--outputs", nargs="+", default=[], metavar="TENSOR", help=f"where it ends; {_SELECTORS}")
+    text = f"the nodes to take, in place of tensors; {_SELECTORS}"
+    one.add_argument("--nodes", nargs="+", default=[], metavar="NODE", help=text)
     one.add_argument("-o", "--output", type=Path, required=True)
     one.add_argument("--json", action="store_true")
     one.set_defaults(function=_extract)
@@ -36,7 +40,8 @@ def add(commands: Commands) -> None:
         "one after the other, and compares with the whole on random inputs; exits with 1 where they differ.",
     )
     one.add_argument("model", type=Path)
-    one.add_argument("--at", nargs="+", required=True, metavar="TENSOR", help="what goes from one to the other")
+    text = f"what goes from one to the other; {_SELECTORS}"
+    one.add_argument("--at", nargs="+", required=True, metavar="TENSOR", help=text)
     one.add_argument("-o", "--output", nargs=2, type=Path, required=True, metavar=("A", "B"))
     one.add_argument("--complete", action="store_true", help="cut also at what else both parts need")
     one.add_argument("--no-verify", action="store_true", help="don't run them")
@@ -54,11 +59,14 @@ def _load(path: Path) -> Graph:
 def _extract(parsed: argparse.Namespace) -> int:
     from graftwerk.backend.graph.files import save
     from graftwerk.backend.operations.keep import Keep, extracted
+    from graftwerk.backend.operations.selectors import border_tensors, node_refs
     from graftwerk.backend.output_paths import check_outputs
 
     check_outputs({"model": parsed.output})
     graph = _load(parsed.model)
-    part = extracted(graph, Keep(tuple(parsed.nodes), tuple(parsed.inputs), tuple(parsed.outputs)).crop(graph))
+    inputs = border_tensors(parsed.inputs, graph, "inputs")
+    outputs = border_tensors(parsed.outputs, graph, "outputs")
+    part = extracted(graph, Keep(node_refs(parsed.nodes, graph), inputs, outputs).crop(graph))
     save(part, parsed.output)
     _tell({"model": _facts(part, parsed.output)}, parsed.json)
     return 0
@@ -68,11 +76,13 @@ def _split(parsed: argparse.Namespace) -> int:
     from graftwerk.backend.graph.crop import cut_at
     from graftwerk.backend.graph.files import save
     from graftwerk.backend.operations.keep import extracted
+    from graftwerk.backend.operations.selectors import border_tensors
     from graftwerk.backend.output_paths import check_outputs
 
     check_outputs({"first model": parsed.output[0], "second model": parsed.output[1]})
     graph = _load(parsed.model)
-    parts = [extracted(graph, crop) for crop in cut_at(graph, parsed.at, parsed.complete)]
+    at = border_tensors(parsed.at, graph, "outputs")
+    parts = [extracted(graph, crop) for crop in cut_at(graph, at, parsed.complete)]
     for part, path in zip(parts, parsed.output, strict=True):
         save(part, path)
     facts: dict[str, Any] = {

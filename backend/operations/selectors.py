@@ -21,13 +21,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from onnx import NodeProto
 from onnx.helper import get_attribute_value
 
 from graftwerk.backend.fault import Fault
-from graftwerk.backend.graph.graph import Graph, NodeId
+from graftwerk.backend.graph.crop import around
+from graftwerk.backend.graph.graph import Graph, NodeId, NodeRef, TensorName
 from graftwerk.backend.graph.scopes import scope_of
 from graftwerk.backend.operations.registry import Operation
 
@@ -36,6 +37,7 @@ _CONDITION = re.compile(r"(!?)\s*(op|domain|scope|name|pattern|attr\.\w+)\s*(=|~
 _ONE = re.compile(r"(.*[^=\s])\s*\[(-?\d+)\]\s*", re.DOTALL)
 _SOME = re.compile(r"(.*[^=\s])\s*\[(-?\d*):(-?\d*)\]\s*", re.DOTALL)
 _PORT = re.compile(r"(in|out)(\d+)\s*:\s*(.*)", re.DOTALL)
+_OF_GRAPH = ("graph.input", "graph.output")
 _HELP = "Such as @op=Conv & scope=/layer1 [0]; CONTRIBUTING and the guide list all forms"
 _SHOWN = 3
 T = TypeVar("T")
@@ -64,8 +66,7 @@ def expanded(operation: Operation, graph: Graph) -> Operation:
         value = getattr(operation, parameter.name)
         if parameter.kind in ("nodes", "tensors") and any(map(is_selector, value)):
             find = _node_names if parameter.kind == "nodes" else _tensors
-            found = [name for text in value for name in (find(text, graph) if is_selector(text) else [text])]
-            changes[parameter.name] = tuple(dict.fromkeys(found))
+            changes[parameter.name] = _names(value, graph, find)
         elif parameter.kind in ("node", "tensor") and is_selector(value):
             found = _node_names(value, graph) if parameter.kind == "node" else _tensors(value, graph)
             if len(found) > 1:
@@ -88,6 +89,35 @@ def select_nodes(text: str, graph: Graph) -> list[NodeId]:
     return _taken(found, part, text)
 
 
+def border_tensors(texts: Iterable[str], graph: Graph, side: Literal["inputs", "outputs"]) -> tuple[TensorName, ...]:
+    """Tensors by name or selector, where a part of the model begins or ends: a selector of nodes means what these read
+    of the rest, or what the rest reads of them. Raises Fault as `select_nodes`."""
+    found: list[str] = []
+    for text in texts:
+        if not is_selector(text) or graph.defines(text):
+            found.append(text)
+        elif _is_of_tensors(text):
+            found += _tensors(text, graph)
+        else:
+            found += getattr(around(graph, set(select_nodes(text, graph))), side)
+    return tuple(map(TensorName, dict.fromkeys(found)))
+
+
+def node_refs(texts: Iterable[str], graph: Graph) -> tuple[NodeRef, ...]:
+    """Nodes by name or selector, each once. Raises Fault as `select_nodes`."""
+    return tuple(map(NodeRef, _names(texts, graph, _node_names)))
+
+
+def _names(texts: Iterable[str], graph: Graph, find: Callable[[str, Graph], list[str]]) -> tuple[str, ...]:
+    found = [name for text in texts for name in (find(text, graph) if is_selector(text) else [text])]
+    return tuple(dict.fromkeys(found))
+
+
+def _is_of_tensors(text: str) -> bool:
+    body = _split_part(text.removeprefix("@"))[0]
+    return body in _OF_GRAPH or _PORT.fullmatch(body) is not None
+
+
 def _node_names(text: str, graph: Graph) -> list[str]:
     return [text] if text in graph.names else [graph.ref(node) for node in select_nodes(text, graph)]
 
@@ -96,7 +126,7 @@ def _tensors(text: str, graph: Graph) -> list[str]:
     if graph.defines(text):
         return [text]
     body, part = _split_part(text.removeprefix("@"))
-    if body in ("graph.input", "graph.output"):
+    if body in _OF_GRAPH:
         infos = graph.inputs if body == "graph.input" else graph.outputs
         names = [info.name for info in infos if body == "graph.output" or info.name not in graph.initializers]
         return _taken(names, part, text)

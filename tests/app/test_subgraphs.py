@@ -18,6 +18,7 @@ from graftwerk.app.window import Window
 from graftwerk.backend.engines.onnxruntime import run_model
 from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph
+from graftwerk.backend.graph.scopes import scope_of
 from graftwerk.backend.operations.keep import Keep
 from graftwerk.widgets.panels.form import OperationDialog
 from tests.app import driving
@@ -175,6 +176,26 @@ def test_the_extract_command(chain: Path, tmp_path: Path, capsys: pytest.Capture
     assert main(["extract", str(chain), "--inputs", "y", "--outputs", "d", "-o", str(target)]) == 3
     assert "No output needs it" in capsys.readouterr().err
     assert operators(load(target)) == ["Neg"]
+
+
+def test_parts_are_taken_by_selectors(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = str(models / "encoder.onnx"), str(tmp_path / "part.onnx")
+    whole = load(Path(source))
+    scope = next("/" + "/".join(part) for part in map(scope_of, whole.nodes.values()) if len(part) > 1)
+    assert main(["extract", source, "--nodes", f"@scope={scope}", "-o", out]) == 0
+    part = load(Path(out))
+    inside = [record.name for record in whole.nodes.values() if f"{record.name}/".startswith(f"{scope}/")]
+    assert {record.name for record in part.nodes.values()} >= set(inside)
+    ends = [info.name for info in part.outputs]
+    assert main(["extract", source, "--outputs", f"@scope={scope}", "-o", out]) == 0
+    assert [info.name for info in load(Path(out)).outputs] == ends
+    inputs = [f"@scope={scope}", "attention_mask"]
+    assert main(["extract", source, "--outputs", "@graph.output [0]", "--inputs", *inputs, "-o", out]) == 0
+    assert [info.name for info in load(Path(out)).inputs] == [*(info.name for info in part.inputs), "attention_mask"]
+    assert main(["extract", source, "--nodes", "@scope=/nowhere", "-o", out]) == 3
+    assert "No node matches" in capsys.readouterr().err
+    parts = [out, str(tmp_path / "rest.onnx")]
+    assert main(["split", source, "--at", "@out0: op=Softmax [0]", "--complete", "--no-verify", "-o", *parts]) == 0
 
 
 def test_the_split_command_verifies(chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
