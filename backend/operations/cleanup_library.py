@@ -142,7 +142,7 @@ def _adopt(edit: Edit, whole: Whole, changed: ModelProto, library: str) -> None:
     adopt_whole(edit, whole, changed)
     same = edit.initializers.keys() == edit.base.initializers.keys()
     if not edit.touched and same and all(edit.initializers[n] is w for n, w in edit.base.initializers.items()):
-        raise Settled(f"{library} found nothing to do", "", _NOTHING)
+        raise Settled(f"There is nothing left for {library} to do", "", _NOTHING)
 
 
 def _disguise(graph: GraphProto) -> None:

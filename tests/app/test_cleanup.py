@@ -101,7 +101,7 @@ def test_working_it_out_can_be_cancelled(window: Window, open_model: Open, model
 
 def test_what_finds_nothing_to_do_says_so(window: Window, digits: Tab) -> None:
     _, view = start(window, "cleanup.simplify")
-    assert "onnxslim found nothing to do" in view.text()
+    assert "nothing left for onnxslim to do" in view.text()
 
 
 def test_a_clean_up_that_changes_what_is_computed_is_loud(window: Window, digits: Tab) -> None:
