@@ -88,6 +88,16 @@ def test_a_model_that_is_not_valid_is_saved_only_when_asked_twice(window: Window
     assert (tmp_path / "out.onnx").exists()
 
 
+def test_what_only_shape_inference_refuses_is_asked_about_too(window: Window, digits: Tab, tmp_path: Path) -> None:
+    digits.document.path = tmp_path / "out.onnx"
+    conv = next(digits.graph.ref(node) for node, one in digits.graph.nodes.items() if one.op_type == "Conv")
+    digits.document.apply(make("attribute.set", {"node": conv, "name": "strides", "value": [0, 0]}))
+    with answering(press(QMessageBox.StandardButton.Cancel)):
+        assert not window.files.save()
+    assert not (tmp_path / "out.onnx").exists()
+    assert [problem.where for problem in digits.validation.errors()] == [conv]
+
+
 def test_a_valid_model_is_saved_without_a_question(window: Window, digits: Tab, tmp_path: Path) -> None:
     digits.document.path = tmp_path / "out.onnx"
     digits.document.apply(make("node.rename", {"node": next(iter(digits.graph.names)), "name": "first"}))
