@@ -32,7 +32,7 @@ _STANDARD = ("", "ai.onnx")
 #: What it says of a node whose input is made by one that was refused, or by a plugin.
 _FOLLOWS = "expected to have type but instead is null"
 #: One node of what strict inference raises.
-_REFUSAL = re.compile(r"\(op_type: ?([^,]*), node name: (.*?)\): (?:\[\w+\] )?(.*)")
+_REFUSAL = re.compile(r"\(op_type: ?([^,)]*)(?:, node name: (.*?))?\): (?:\[\w+\] )?(.*)")
 #: Domains whose operators symbolic inference knows.
 _KNOWN = (*_STANDARD, "com.microsoft")
 

@@ -71,16 +71,19 @@ def test_what_only_shape_inference_refuses_is_named_once(models: Path) -> None:
     assert new_errors(bad, bad) == new_errors(bad, graph) == []
 
 
-def test_a_node_of_a_body_that_inference_refuses_is_named_in_the_one_that_holds_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "called"), [("[pool] ", "pool"), ("", "a node")])
+def test_a_node_of_a_body_that_inference_refuses_is_named_in_the_one_that_holds_it(
+    name: str, called: str, tmp_path: Path
+) -> None:
     text = """<ir_version: 8, opset_import: ["" : 17]>
     g (bool c, float[1,3,4,4] x) => (float[N,C,H,W] y) {
         [choice] y = If (c) <
-            then_branch = t () => (float[N,C,H,W] a) { [pool] a = MaxPool<kernel_shape=[1,1], strides=[0,0]>(x) },
+            then_branch = t () => (float[N,C,H,W] a) { NAME a = MaxPool<kernel_shape=[1,1], strides=[0,0]>(x) },
             else_branch = e () => (float[N,C,H,W] b) { b = Relu(x) }>
-    }"""
+    }""".replace("NAME ", name)
     (problem,) = found(decode(onnx.parser.parse_model(text).SerializeToString(), None, None), tmp_path)
     assert problem.where == "choice"
-    assert problem.message.startswith("In the body, pool: MaxPool: Attribute strides")
+    assert problem.message.startswith(f"In the body, {called}: MaxPool: Attribute strides")
 
 
 def test_an_operator_of_a_newer_opset_is_told_once_with_the_way_out(tmp_path: Path) -> None:
