@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(function=_apply)
 
     from graftwerk.app import (
+        coach_command,
         diff_command,
         engine_commands,
         errors_command,
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     quantize_commands.add(commands)
     sensitivity_command.add(commands)
     errors_command.add(commands)
+    coach_command.add(commands)
     opset_command.add(commands)
     return parser
 
@@ -246,13 +248,14 @@ def _add_option(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
         "mapping": {"type": _json, "metavar": "JSON"},
         "json": {"type": _json, "metavar": "JSON"},
     }
+    named = {} if parameter.kind in ("flag", "choice") else {"metavar": parameter.kind.upper()}
     group.add_argument(
         option(parameter),
         dest=f"param_{parameter.name}",
         required=parameter.required,
         default=None,
         help=(parameter.help or parameter.label).replace("%", "%%"),
-        **kinds.get(parameter.kind, {"type": utf8_text}),
+        **{**named, **kinds.get(parameter.kind, {"type": utf8_text})},
     )
 
 
