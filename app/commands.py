@@ -69,7 +69,6 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(function=_apply)
 
     from graftwerk.app import (
-        coach_command,
         diff_command,
         engine_commands,
         errors_command,
@@ -97,7 +96,6 @@ def _parser() -> argparse.ArgumentParser:
     quantize_commands.add(commands)
     sensitivity_command.add(commands)
     errors_command.add(commands)
-    coach_command.add(commands)
     opset_command.add(commands)
     return parser
 
