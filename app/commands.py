@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(function=_apply)
 
     from graftwerk.app import (
+        coach_command,
         diff_command,
         engine_commands,
         errors_command,
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     quantize_commands.add(commands)
     sensitivity_command.add(commands)
     errors_command.add(commands)
+    coach_command.add(commands)
     opset_command.add(commands)
     return parser
 

@@ -17,7 +17,7 @@ from graftwerk.backend.fault import Fault
 COMMANDS = (
     "info", "ops", "run", "apply", "export", "build", "profile", "verify", "retype", "sparsity", "prune", "diff",
     "shot", "extract", "split", "new", "weights", "find", "patterns",
-    "calibrate", "quantize", "sensitivity", "errors", "opsets",
+    "calibrate", "quantize", "sensitivity", "errors", "coach", "opsets",
 )  # fmt: skip
 
 

@@ -57,32 +57,36 @@ class RemoveQdq(Operation):
         return None
 
     def apply(self, edit: Edit) -> None:
-        pair = pair_of(edit.base, edit.base.find(self.node))
-        edit.remove_node(pair.dequantize)
-        edit.value_infos.pop(pair.quantized, None)
-        edit.value_infos.pop(pair.output, None)
-        if pair.quantize is None:
-            self._store_float(edit, pair)
-        else:
-            if not edit.consumers(pair.quantized) and not edit.is_output(pair.quantized):
-                edit.remove_node(pair.quantize)
-            pass_on(edit, pair.output, pair.source)
-        prune(edit, pair.scale, pair.zero_point)
+        remove_pair(edit, pair_of(edit.base, edit.base.find(self.node)))
 
-    @staticmethod
-    def _store_float(edit: Edit, pair: QdqPair) -> None:
-        """The stored weight as float, under the name that its DequantizeLinear made."""
-        values, scale = constant(edit, pair.source), constant(edit, pair.scale)
-        zero = constant(edit, pair.zero_point) if pair.zero_point else None
-        if values is None or scale is None:
-            raise Fault("The weight's values are not known", pair.source)
-        shape = [1] * values.ndim
-        if per_channel(edit, pair):
-            shape[pair.axis] = -1
-        offset = np.float64(0) if zero is None else zero.astype(np.float64).reshape(shape)
-        floats = (values.astype(np.float64) - offset) * scale.astype(np.float64).reshape(shape)
-        edit.set_initializer(floats.astype(scale.dtype), pair.output)
-        prune(edit, pair.source)
+
+def remove_pair(edit: Edit, pair: QdqPair) -> None:
+    """Takes a pair away; what read it reads its source, a stored weight as floats."""
+    edit.remove_node(pair.dequantize)
+    edit.value_infos.pop(pair.quantized, None)
+    edit.value_infos.pop(pair.output, None)
+    if pair.quantize is None:
+        _store_float(edit, pair)
+    else:
+        if not edit.consumers(pair.quantized) and not edit.is_output(pair.quantized):
+            edit.remove_node(pair.quantize)
+        pass_on(edit, pair.output, pair.source)
+    prune(edit, pair.scale, pair.zero_point)
+
+
+def _store_float(edit: Edit, pair: QdqPair) -> None:
+    """The stored weight as float, under the name that its DequantizeLinear made."""
+    values, scale = constant(edit, pair.source), constant(edit, pair.scale)
+    zero = constant(edit, pair.zero_point) if pair.zero_point else None
+    if values is None or scale is None:
+        raise Fault("The weight's values are not known", pair.source)
+    shape = [1] * values.ndim
+    if per_channel(edit, pair):
+        shape[pair.axis] = -1
+    offset = np.float64(0) if zero is None else zero.astype(np.float64).reshape(shape)
+    floats = (values.astype(np.float64) - offset) * scale.astype(np.float64).reshape(shape)
+    edit.set_initializer(floats.astype(scale.dtype), pair.output)
+    prune(edit, pair.source)
 
 
 def pass_on(edit: Edit, old: str, new: str) -> None:

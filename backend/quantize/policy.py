@@ -14,6 +14,7 @@ from graftwerk.backend.fault import Reason
 from graftwerk.backend.graph.graph import Graph, NodeId
 from graftwerk.backend.graph.scopes import scope_of
 from graftwerk.backend.quantize.commute import why_not_across
+from graftwerk.backend.quantize.forecast import ACTIVATIONS, is_first
 from graftwerk.backend.quantize.insertion import existing, why_not
 from graftwerk.backend.quantize.pairs import DEQUANTIZE, QUANTIZE
 from graftwerk.backend.quantize.scales import COMPUTE, QuantizedType, channel_axis, weight
@@ -51,7 +52,8 @@ RULES = (
     Rule(
         "above", "Above what only moves values",
         "MaxPool, Reshape, Transpose, Slice and their like give the same in INT8: a pair above them lets them move a "
-        "quarter of the bytes. Only where all that reads them is quantized.",
+        "quarter of the bytes. Only where all that reads them is quantized, and not above a MaxPool that the first "
+        "convolution takes in.",
     ),
 )  # fmt: skip
 
@@ -239,7 +241,7 @@ def _above(graph: Graph, policy: Policy, made: Plan) -> None:
         if placement is None or node is None or placement.group or not _all_readers(graph, placement):
             continue
         record = graph.nodes[node]
-        if record.op_type in _FUSED or why_not_across(graph, record) is not None:
+        if record.op_type in _FUSED or why_not_across(graph, record) is not None or _pooled(graph, node):
             continue
         source = record.input[0]
         if not _can_have_one(graph, source, policy):
@@ -247,6 +249,14 @@ def _above(graph: Graph, policy: Policy, made: Plan) -> None:
         del made.placements[tensor]
         made.add(source, [node], "above")
         waiting.append(source)
+
+
+def _pooled(graph: Graph, node: NodeId) -> bool:
+    """Whether a MaxPool is taken in by the first convolution, with the activation between them."""
+    made = graph.producer(graph.nodes[node].input[0])
+    if graph.nodes[node].op_type != "MaxPool" or made is None:
+        return False
+    return graph.nodes[made].op_type in ACTIVATIONS and is_first(graph, made)
 
 
 def _all_readers(graph: Graph, placement: Placement) -> bool:

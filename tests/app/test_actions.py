@@ -119,7 +119,7 @@ def rich(window: Window, quantized_digits: Path) -> Tab:
     """Digits with a Q/DQ pair, a plugin node, a call of a function, a second output, an input that nothing reads,
     something to fold, a Q/DQ pair with a zero point, a node that does nothing, a batch norm behind a convolution,
     nodes out of order, a name that two nodes share, and weights in all places: in a Constant, bound for a file,
-    stripped."""
+    stripped; and a pair between a convolution and its activation."""
     model = onnx.load(quantized_digits)
     model.graph.input.append(helper.make_tensor_value_info("spare", TensorProto.FLOAT, [1]))
     model.graph.initializer.append(helper.make_tensor("two", TensorProto.FLOAT, [], [2.0]))
@@ -148,6 +148,8 @@ def rich(window: Window, quantized_digits: Path) -> Tab:
     document = Document.open(quantized_digits)
     graph = document.graph
     document.apply(ReplaceWithPlugin((graph.ref(nodes_of(graph, "GlobalAveragePool")[0]),), "Average"))
+    between = graph.nodes[nodes_of(graph, "Relu")[-1]].input[0]
+    document.apply(make("qdq.insert", {"tensor": between}))
     weights = list(graph.initializers)
     document.apply(make("weights.to_constants", {"tensors": weights[:1]}))
     document.apply(make("weights.to_external", {"tensors": weights[1:2], "smallest": 0}))
@@ -210,6 +212,10 @@ def test_an_enabled_operation_starts(window: Window, rich: Tab) -> None:
                 assert isinstance(popup, Palette)
                 assert popup.model.rowCount()
                 popup.close()
+                continue
+            if info.id == "graph.within":  # which opens what is inside
+                assert rich.path
+                rich.go_up(0)
                 continue
             dialog = dialog_of(window, FORMS.get(info.id, OperationDialog))
             assert isinstance(dialog, OperationDialog | NodeDialog)

@@ -41,7 +41,10 @@ CASES = [
     Case("qdq.calibrate", models.digits, {"file": str(OURS)}, _STEM),
     Case("qdq.calibrate", models.digits, {"file": str(CACHE), "method": "max", "only_guessed": True}, _STEM),
 ]
+_BETWEEN = (("qdq.insert", {"tensor": "/stem/conv/Conv_output_0"}),)
 CASES += [
+    Case("qdq.free_fusions", models.digits, {}, _BETWEEN),
+    Case("qdq.free_fusions", models.digits, {"pairs": ["/stem/conv/Conv_output_0_DequantizeLinear"]}, _BETWEEN),
     Case("qdq.place", models.digits, {}),
     Case("qdq.place", models.digits, {"calibration": str(OURS), "skip_first": True, "keep_ops": ["Gemm"]}),
     Case("qdq.place", models.encoder, {"attention": True}),
