@@ -158,12 +158,19 @@ def _nodes(graph: Graph) -> Iterator[tuple[str, Finding]]:
 
 #: How the checker says that an operator is not in the imported version.
 _UNKNOWN = re.compile(r"No Op registered for ")
+#: And how it counts inputs or outputs.
+_COUNT = re.compile(r"schema\(.*?::(\w+):(\d+)\) has (input|output) size (\d+) not in range \[min=(\d+), max=(\d+)\]")
 _NODE_HINT = "Select the node: its attributes and inputs can be changed in the inspector"
 
 
 def _first(error: Exception) -> str:
     """The first line of onnx's message, without what follows for its developers."""
     text = str(error).strip().splitlines()[0]
+    count = _COUNT.search(text)
+    if count is not None:
+        op_type, version, port, there, least, most = count.groups()
+        needed = least if least == most else f"at least {least}" if int(there) < int(least) else f"at most {most}"
+        return f"{op_type} of opset {version} has {there} {port}{'s' * (there != '1')}; it takes {needed}"
     return re.sub(r"\s*==> Context:.*", "", text).removesuffix(".")
 
 

@@ -86,6 +86,11 @@ def test_a_node_of_a_body_that_inference_refuses_is_named_in_the_one_that_holds_
     assert problem.message.startswith(f"In the body, {called}: MaxPool: Attribute strides")
 
 
+def test_too_few_inputs_are_counted(tmp_path: Path) -> None:
+    (problem,) = found(model(onnx.helper.make_node("Add", ["x"], ["y"], "sum")), tmp_path)
+    assert (problem.where, problem.message) == ("sum", "Add of opset 14 has 1 input; it takes 2")
+
+
 def test_an_operator_of_a_newer_opset_is_told_once_with_the_way_out(tmp_path: Path) -> None:
     (problem,) = found(model(onnx.helper.make_node("Gelu", ["x"], ["y"], "act")), tmp_path)
     assert (problem.where, problem.severity) == ("act", "error")
