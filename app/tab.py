@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
+from graftwerk.app.coaching import Coaching
 from graftwerk.app.inference import Inference
 from graftwerk.app.preview import Preview
 from graftwerk.app.validation import Validation
@@ -75,6 +76,7 @@ class Tab(QWidget):
         self._drawn: Graph | None = None
         self.inference = Inference(document, window.jobs, self.changed.emit, self)
         self.validation = Validation(self, window)
+        self.coaching = Coaching(self, window)
 
         self.canvas = Canvas(self)
         self.breadcrumbs = Breadcrumbs(self)
@@ -118,6 +120,7 @@ class Tab(QWidget):
         checked = self.validation.problems  # of the file, until the first check is done
         found = (self.document.graph.problems if checked is None else checked) + self.inference.problems
         found += self.validation.parser if not self.refusals else tuple(self.refusals.values())
+        found += self.coaching.problems
         incomplete = self.document.graph.incomplete
         return (*found, Problem(incomplete.text, "", incomplete.hint)) if incomplete else found
 
@@ -168,6 +171,7 @@ class Tab(QWidget):
         self.report, self.report_revision = report, revision
         if report is not None:
             self.refusals.pop(report.backend, None)
+            self.coaching.report_came(report, revision)
         if report is not None and self.overlay == "none":
             self.overlay = "fusion"
         self._show_overlay()

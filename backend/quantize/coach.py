@@ -21,6 +21,8 @@ from graftwerk.backend.quantize.pairs import DEQUANTIZE, QUANTIZE, find_pairs
 from graftwerk.backend.quantize.policy import Policy, plan
 from graftwerk.backend.quantize.scales import COMPUTE
 
+#: Bytes that may be moved after a fix, of those before it: a conversion that the compiler puts elsewhere is no harm.
+_MORE = 1.002
 _GUIDE = "TensorRT developer guide, Working with Quantized Types: Q/DQ Layer-Placement Recommendations"
 _MEASURED = "layers timed on an H200, TensorRT 8.6, ResNet-50 at batch 32"
 
@@ -82,11 +84,14 @@ class Advice:
 
 
 def findings(graph: Graph, report: Report | None = None, calibration: str = "") -> list[Finding]:
-    """Everything that the rules say of a graph, and of what a compiler made of it; those with a fix first.
+    """Everything that the rules say of a graph, and of what a compiler made of it; those with a fix first, of which
+    only such that make the forecast cheaper: some pairs the compilers move by themselves.
 
     Scales that a fix needs come from `calibration`, or are guesses that are marked as such.
     """
-    found = [*_residual(graph, calibration), *_obstacles(graph), *_junctions(graph)]
+    mended = [*_residual(graph, calibration), *_obstacles(graph)]
+    found = [one for one in mended if one.fix is not None and _cheaper(graph, one.fix)]
+    found += _junctions(graph)
     return found + (list(_of_report(graph, report)) if report is not None else [])
 
 
@@ -123,6 +128,11 @@ def coach(
             refused.add(following.fix)
 
 
+def _cheaper(graph: Graph, fix: Operation) -> bool:
+    after = typed(apply(fix, graph), symbolic=False)
+    return figures(forecast(after)).cost < figures(forecast(graph)).cost
+
+
 def in_float(graph: Graph) -> Graph:
     """The graph without its pairs, to show FP16 beside INT8 on the same figures."""
     edit = Edit(graph)
@@ -137,17 +147,24 @@ def _judged(finding: Finding, before: Graph, after: Graph, report: Report | None
         kept = foretold[1].cost < foretold[0].cost
         return Step(finding, foretold, None, kept, "cheaper by the rules" if kept else "not cheaper by the rules")
     compiled = figures(report.layers, before), figures(result.layers, after)
+    kept, verdict = judged(foretold, compiled, result)
+    return Step(finding, foretold, compiled, kept, verdict)
+
+
+def judged(
+    foretold: tuple[Figures, Figures], compiled: tuple[Figures, Figures], report: Report
+) -> tuple[bool, str]:
+    """Whether a fix is kept, and the reason, by the figures before and after it; `report` is what came of it."""
     moved, old = compiled[1].moved_bytes, compiled[0].moved_bytes
     if (compiled[1].quantized or 0.0) < (compiled[0].quantized or 0.0) - 1e-6:
-        return Step(finding, foretold, compiled, False, "taken back: less of the arithmetic is quantized")
-    if moved > old * 1.002:
-        return Step(finding, foretold, compiled, False, f"taken back: {(moved - old) / 1e6:.1f} MB more are moved")
+        return False, "taken back: less of the arithmetic is quantized"
+    if moved > old * _MORE:
+        return False, f"taken back: {(moved - old) / 1e6:.1f} MB more are moved"
     if compiled[1].cost < compiled[0].cost:
-        return Step(finding, foretold, compiled, True, "confirmed by the compiler")
+        return True, "confirmed by the compiler"
     if foretold[1].cost < foretold[0].cost:
-        text = f"kept for TensorRT 8.6 and 10: {report.backend} {report.version} makes the same of both"
-        return Step(finding, foretold, compiled, True, text)
-    return Step(finding, foretold, compiled, False, "taken back: it changes nothing")
+        return True, f"kept for TensorRT 8.6: {report.backend} {report.version} makes the same of both"
+    return False, "taken back: it changes nothing"
 
 
 def _residual(graph: Graph, calibration: str) -> Iterator[Finding]:
