@@ -12,7 +12,7 @@ from graftwerk.backend.fault import Fault, Reason
 from graftwerk.backend.operations.registry import FilePath, Operation, Selection, why_blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from graftwerk.app.tab import Tab
     from graftwerk.app.window import Window
@@ -81,14 +81,17 @@ class ClipboardControl:
         if not path.is_file():
             raise Fault("What was copied is not there any more", str(path), "Copy it again")
         before = tab.graph
-        self._apply_or_ask(PasteNodes(FilePath(str(path))), tab)
-        fresh = tuple(node for node in tab.graph.nodes if node not in before.nodes)
-        if fresh:
-            tab.select(Selection(fresh), reveal=True)
 
-    def _apply_or_ask(self, operation: Operation, tab: Tab) -> None:
+        def select() -> None:
+            fresh = tuple(node for node in tab.graph.nodes if node not in before.nodes)
+            if fresh:
+                tab.select(Selection(fresh), reveal=True)
+
+        self._apply_or_ask(PasteNodes(FilePath(str(path))), tab, select)
+
+    def _apply_or_ask(self, operation: Operation, tab: Tab, then: Callable[[], None] = lambda: None) -> None:
         if why_blocked(operation, tab.graph) is None:
-            self.window.edits.apply(operation)
+            self.window.edits.apply(operation, then)
         else:
             self.window.edits.ask(operation)
 

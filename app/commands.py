@@ -293,6 +293,10 @@ def load_typed(path: Path) -> Graph:
         return graph  # operations say themselves what they can't know
 
 
+#: Errors of an edited model that are told one by one.
+_MOST_ERRORS = 5
+
+
 def _finish(
     before: Graph, graph: Graph, parsed: argparse.Namespace, steps: int, remarks: tuple[str, ...] = ()
 ) -> int:
@@ -315,8 +319,10 @@ def _finish(
         print_json({**result, "external": moved} if moved else result)
         return code
     tell(found, said)
-    for error in errors:
+    for error in errors[:_MOST_ERRORS]:
         print(f"graftwerk: not valid now: {error.where + ': ' if error.where else ''}{error.message}", file=sys.stderr)
+    if len(errors) > _MOST_ERRORS:
+        print(f"graftwerk: and {len(errors) - _MOST_ERRORS} more nodes", file=sys.stderr)
     if found is None:
         for remark in remarks:
             print(f"graftwerk: {remark}", file=sys.stderr)

@@ -78,13 +78,16 @@ class EditControl:
         tab.destroyed.connect(dialog.close)
         dialog.show()
 
-    def apply(self, operation: Operation) -> None:
-        """Applies an operation to the shown model. A Fault is shown, and changes nothing."""
+    def apply(self, operation: Operation, then: Callable[[], None] = lambda: None) -> None:
+        """Applies an operation to the shown model, and calls `then` once that is shown, unless it is a slow one, done
+        in a job. A Fault is shown, and changes nothing."""
         tab = self.window.need_tab()
-        self.apply_to(tab, operation, tab.path)
+        self.apply_to(tab, operation, tab.path, then)
 
-    def apply_to(self, tab: Tab, operation: Operation, path: tuple[str, ...]) -> None:
-        """`path` leads to the body or function that the operation is meant for; empty is the model itself."""
+    def apply_to(
+        self, tab: Tab, operation: Operation, path: tuple[str, ...], then: Callable[[], None] = lambda: None
+    ) -> None:
+        """As `apply`; `path` leads to the body or function that the operation is meant for; empty is the model."""
         from graftwerk.backend.operations.within import Within, is_slow
 
         if path:
@@ -99,7 +102,7 @@ class EditControl:
         before = tab.document.graph
         foreseen = self.window.cleanup.foreseen_revision(before, operation)
         make = (lambda: foreseen) if foreseen is not None else (lambda: apply(operation, before))
-        self._make(tab, operation, make)
+        self._make(tab, operation, make, then)
 
     def _show(self, tab: Tab, operation: Operation, after: Graph) -> None:
         """Shows what an operation made of the shown revision."""
@@ -109,12 +112,15 @@ class EditControl:
         self.window.say(operation.summary() + aside)
         self.window.cleanup.verify(tab, before, operation)
 
-    def _make(self, tab: Tab, operation: Operation, make: Callable[[], Graph]) -> None:
+    def _make(
+        self, tab: Tab, operation: Operation, make: Callable[[], Graph], then: Callable[[], None] = lambda: None
+    ) -> None:
         """Makes a revision and shows it. That of a large model, and its picture, is made on a thread; what takes a
         moment is awaited, so that most edits are done when this returns."""
         before, canvas = tab.document.graph, tab.canvas
         if len(before.nodes) < LARGE:
-            self.window.attempt(lambda: self._show(tab, operation, make()))
+            if self.window.attempt(lambda: self._show(tab, operation, make())):
+                then()
             return
         shown, moved = canvas.picture, dict(canvas.moved)
         self.making[tab] = operation
@@ -142,8 +148,8 @@ class EditControl:
                 return
             if ready.exception() is None and tab.document.graph.revision != before.revision:
                 self.window.say(f"{operation.info.title}: the model was edited meanwhile; do it again", error=True)
-            else:
-                self.window.attempt(lambda: take(ready.result()))
+            elif self.window.attempt(lambda: take(ready.result())):
+                then()
 
         ready = self.window.jobs.compute(work, show)
         wait([ready], MOMENT)

@@ -85,6 +85,7 @@ def change_job(before: Graph, after: Graph, folder: Path, **settings: Any) -> Ve
     """
     from graftwerk.backend.engines.verify_change import VerifyChange
     from graftwerk.backend.graph.standin import with_stand_ins
+    from graftwerk.backend.validate import new_errors
 
     second, stand_ins = with_stand_ins(after)
     first = _of_sizes(with_stand_ins(before)[0], second)
@@ -98,7 +99,10 @@ def change_job(before: Graph, after: Graph, folder: Path, **settings: Any) -> Ve
         tolerance = _BF16_TOLERANCE if coarse else _FP16_TOLERANCE
         settings = {"relative": tolerance, "absolute": tolerance, "note": note, **settings}
     one, other = stage(first, folder / "reference"), stage(second, folder / "model")
-    return VerifyChange(str(one), str(other), stand_ins=tuple(stand_ins), **settings)
+    wrong = next(iter(new_errors(before, after)), None)
+    invalid = f"the model is not valid: {wrong.where}: {wrong.message}" if wrong is not None else ""
+    return VerifyChange(str(one), str(other), stand_ins=tuple(stand_ins), invalid=invalid,
+                        permuted=_permuted(first, second), **settings)  # fmt: skip
 
 
 def _of_sizes(graph: Graph, other: Graph) -> Graph:
@@ -119,6 +123,21 @@ def _of_sizes(graph: Graph, other: Graph) -> Graph:
     edit = Edit(graph)
     edit.set_inputs(inputs)
     return edit.commit()
+
+
+def _permuted(before: Graph, after: Graph) -> dict[str, tuple[int, ...]]:
+    """The inputs and outputs whose channels an edit put first or last, with the permutation from before to after."""
+    found = {}
+    theirs = {info.name: TensorType.of(info.type) for info in (*after.inputs, *after.outputs)}
+    for info in (*before.inputs, *before.outputs):
+        old, new = TensorType.of(info.type), theirs.get(info.name)
+        if new is None or old.shape is None or new.shape is None or old.shape == new.shape or old.dtype != new.dtype:
+            continue
+        rank = len(old.shape)
+        for order in ((0, *range(2, rank), 1), (0, rank - 1, *range(1, rank - 1))) if rank > 2 else ():
+            if tuple(old.shape[axis] for axis in order) == new.shape:
+                found[info.name] = order
+    return found
 
 
 #: About 20 units in the last place of 1, with 11 and 8 bits: roundings add up from layer to layer.

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
-from graftwerk.backend.engines.feeds import Array
+from graftwerk.backend.engines.feeds import Array, Feeds
 from graftwerk.backend.engines.onnxruntime import Trial, run_again, run_trial
 from graftwerk.backend.engines.report import OutputDifference, Verification
 from graftwerk.backend.fault import Fault
@@ -30,7 +30,8 @@ class VerifyModel:
     """Run `reference` and `model` on the same inputs and compare the outputs that both have.
 
     `files` and `shapes` are for the inputs, see `feeds.feeds`. Two elements are the same where |a - b| is at most
-    `absolute` + `relative` * |a| (numpy.isclose). The result is `{"verification": path of it as JSON}`. Raises Fault
+    `absolute` + `relative` * |a| (numpy.isclose). `permuted` are inputs and outputs whose axes the edited model has in
+    another order, as numpy.transpose takes it. The result is `{"verification": path of it as JSON}`. Raises Fault
     where one of the models can't be run, or they have no inputs or no outputs in common.
     """
 
@@ -42,13 +43,14 @@ class VerifyModel:
     relative: float = 1e-3
     absolute: float = 1e-5
     stand_ins: tuple[str, ...] = ()
+    permuted: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def run(self, context: JobContext) -> dict[str, Any]:
         context.phase("Running the reference")
         first = run_trial(Path(self.reference), self.files, self.shapes, self.seed)
         context.phase("Running the model")
         try:
-            second = run_again(Path(self.model), first.given, self.seed)
+            second = run_again(Path(self.model), self._given(first.given), self.seed)
         except Fault as fault:
             raise Fault(f"the edited model can't be run: {fault.message}", fault.where, fault.hint) from fault
         context.phase("Comparing")
@@ -56,12 +58,20 @@ class VerifyModel:
         path.write_text(json.dumps(asdict(self._compare(first, second))), encoding="utf-8")
         return {"verification": str(path)}
 
+    def _given(self, known: Feeds) -> Feeds:
+        return replace(known, arrays={name: self._in_order(name, array) for name, array in known.arrays.items()})
+
+    def _in_order(self, name: str, array: Array) -> Array:
+        if name not in self.permuted:
+            return array
+        return np.ascontiguousarray(np.transpose(array, self.permuted[name]))
+
     def _compare(self, first: Trial, second: Trial) -> Verification:
         common = [name for name in first.outputs if name in second.outputs]
         if not common:
             hint = f"The reference has {', '.join(first.outputs)}; the model {', '.join(second.outputs)}."
             raise Fault("the two models have no output in common", hint=hint)
-        pairs = ((name, first.outputs[name], second.outputs[name]) for name in common)
+        pairs = ((name, self._in_order(name, first.outputs[name]), second.outputs[name]) for name in common)
         outputs = tuple(difference(name, one, other, self.relative, self.absolute) for name, one, other in pairs)
         empty = [f"output {one.name}, which has 0 elements" for one in outputs if one.same and not one.elements]
         empty += [f"output {o.name}, which is all NaN in both" for o in outputs if o.same and 0 < o.elements == o.nans]

@@ -38,8 +38,9 @@ class Verdict:
 class VerifyChange:
     """Compare `reference` and `model` as `VerifyModel` does, with random inputs of each of `seeds`, and with `files`.
 
-    `note` says in the verdict how the model was changed to be run. The result is a `Verdict`'s fields. A model that
-    can't be run is no Fault: it is not verified, and the verdict says why.
+    `note` says in the verdict how the model was changed to be run; `invalid`, where it is not, why it can't be: a copy
+    that can be run would prove nothing. `permuted` is as in `VerifyModel`. The result is a `Verdict`'s fields. A model
+    that can't be run is no Fault: it is not verified, and the verdict says why.
     """
 
     reference: str
@@ -51,11 +52,16 @@ class VerifyChange:
     absolute: float = 1e-5
     stand_ins: tuple[str, ...] = ()
     note: str = ""
+    invalid: str = ""
+    permuted: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def run(self, context: JobContext) -> dict[str, Any]:
         runs: list[tuple[int, tuple[str, ...]]] = [(seed, ()) for seed in self.seeds]
         if self.files:
             runs.append((0, self.files))
+        if self.invalid:
+            text = f"not verified: {self.invalid}"
+            return asdict(Verdict(NOT_VERIFIED, text, 0.0, self.relative, self.absolute))
         found = []
         try:
             for done, (seed, files) in enumerate(runs):
@@ -69,7 +75,8 @@ class VerifyChange:
 
     def _compared(self, context: JobContext, seed: int, files: tuple[str, ...]) -> Verification:
         compare = VerifyModel(
-            self.reference, self.model, files, self.shapes, seed, self.relative, self.absolute, self.stand_ins
+            self.reference, self.model, files, self.shapes, seed, self.relative, self.absolute, self.stand_ins,
+            self.permuted,
         )
         return read_verification(Path(compare.run(context)["verification"]))
 

@@ -105,6 +105,7 @@ def test_a_blocked_operation_says_why_and_writes_nothing(
 @pytest.mark.parametrize(("operation", "said"), [
     (["interface.static_batch", "--size", "3"], "2 sets of inputs)"),
     (["interface.mark_outputs", "--op-types", "Relu"], "added outputs not compared)"),
+    (["interface.set_layout", "--tensors", "input", "--to", "NHWC"], "2 sets of inputs)"),
 ])  # fmt: skip
 def test_edits_of_the_interface_are_verified(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], operation: list[str], said: str
@@ -113,6 +114,14 @@ def test_edits_of_the_interface_are_verified(
     source = str(models / "digits.onnx")
     assert main(["run", operation[0], source, "-o", str(out), *operation[1:], "--verify"]) == 0
     assert said in capsys.readouterr().out
+
+
+def test_a_model_that_became_invalid_is_never_verified(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit = ["interface.set_input", str(models / "digits.onnx"), "--tensor", "input", "--name", "x", "--dtype", "FP16"]
+    assert main(["run", *edit, "-o", str(tmp_path / "out.onnx"), "--verify"]) == 1
+    assert "not verified: the model is not valid" in capsys.readouterr().out
 
 
 def test_nothing_to_do_is_done(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
