@@ -30,6 +30,7 @@ def add(commands: Commands) -> None:
     one.add_argument("--random", type=int, default=0, metavar="N", help="N random samples where there is no data")
     one.add_argument("--batch", type=int, default=1)
     one.add_argument("--most", type=int, default=0, metavar="N", help="samples at most")
+    one.add_argument("--calibration", type=Path, help="that of the quantized model, to judge data and method")
     one.add_argument("--json", action="store_true")
     one.set_defaults(function=_errors)
 
@@ -38,6 +39,8 @@ def _errors(parsed: argparse.Namespace) -> int:
     from graftwerk.app.commands import load_typed
     from graftwerk.app.quantize_commands import data_path, run_all
     from graftwerk.backend.graph.shapes import typed
+    from graftwerk.backend.quantize.calibration import load as load_calibration
+    from graftwerk.backend.quantize.checklist import checklist
     from graftwerk.backend.quantize.data import DataOptions
     from graftwerk.backend.quantize.errors import errors_job, read_errors
 
@@ -46,8 +49,11 @@ def _errors(parsed: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="graftwerk-") as folder:
         (result,) = run_all([errors_job(reference, model, Path(folder), options, parsed.batch)], "samples")
     found = read_errors(result)
+    calibration = load_calibration(parsed.calibration) if parsed.calibration else None
+    answers = checklist(model, found, calibration, parsed.batch)
     if parsed.json:
-        print_json({"data": result["words"], "tool": result["tool"], "tensors": [asdict(one) for one in found]})
+        tensors, answered = [asdict(one) for one in found], [asdict(one) for one in answers]
+        print_json({"data": result["words"], "tool": result["tool"], "tensors": tensors, "checklist": answered})
         return 0
     for one in found:
         print_line(_line(one))
@@ -55,6 +61,8 @@ def _errors(parsed: argparse.Namespace) -> int:
     if worst:
         lowest = min(worst, key=lambda one: one.sqnr or 0.0)
         print_line(f"lowest: {lowest.tensor}, {lowest.sqnr:.1f} dB ({result['tool']}, {result['words']})")
+    for answer in answers:
+        print_line(f"{answer.question} {answer.verdict.capitalize()}: {answer.evidence}")
     return 0
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
 
 from graftwerk.app.actions import Action
+from graftwerk.app.edit_control import LARGE
 from graftwerk.backend.graph.graph import Graph
 from graftwerk.backend.operations.registry import Selection
 
@@ -54,7 +56,7 @@ class SearchControl:
 
     def find(self) -> None:
         """Nodes by name and operator, tensors by name."""
-        self._open(self._graph_items(), "Find a node, an operator or a tensor")
+        self._with_items(lambda items: self._open(items, "Find a node, an operator or a tensor"))
 
     def commands(self) -> None:
         """Every action, with the reason of those that can't be done now."""
@@ -62,8 +64,11 @@ class SearchControl:
 
     def everything(self) -> None:
         """Commands, and what the shown graph holds."""
-        items = self._action_items() + (self._graph_items() if self.window.tab else [])
-        self._open(items, "Search nodes, tensors, actions")
+        show = partial(self._open, placeholder="Search nodes, tensors, actions")
+        if self.window.tab is None:
+            show(self._action_items())
+        else:
+            self._with_items(lambda items: show(self._action_items() + items))
 
     def _open(self, items: list[PaletteItem], placeholder: str) -> None:
         from graftwerk.widgets.panels.palette import Palette
@@ -93,11 +98,21 @@ class SearchControl:
             )
         return found
 
-    def _graph_items(self) -> list[PaletteItem]:
+    def _with_items(self, then: Callable[[list[PaletteItem]], None]) -> None:
+        """Calls `then` with what the shown graph holds; that of a large one that was not listed yet is on a thread."""
         graph = self.window.need_tab().graph
+
+        def take(ready: Future[list[PaletteItem]]) -> None:
+            if self.window.tab is not None and self.window.tab.graph.revision == graph.revision:
+                self._items = (graph.revision, ready.result())
+                then(self._items[1])
+
+        if self._items[0] != graph.revision and len(graph.nodes) >= LARGE:
+            self.window.jobs.compute(lambda: list(_items(graph)), take)
+            return
         if self._items[0] != graph.revision:
             self._items = (graph.revision, list(_items(graph)))
-        return self._items[1]
+        then(self._items[1])
 
 
 def _items(graph: Graph) -> Iterator[PaletteItem]:

@@ -100,9 +100,11 @@ class _Runs:
         for path in sorted(one for one in self.model.parent.rglob("*") if one.is_file()):
             told.update(path.read_bytes())
         told.update(self.parsed.calibration.read_bytes())
-        files = [*self.data["paths"], self.labels.rpartition(":")[0] or self.labels, self.metric.rpartition(":")[0]]
-        there = ((path, Path(path).stat()) for path in files if Path(path).exists())
-        stamps = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in there]
+        named = [*self.data["paths"], self.labels, self.metric]
+        files = [Path(path) for text in named for path in (text, text.rpartition(":")[0]) if path]
+        real = [path for path in files if path.exists()]
+        there = [one for path in real for one in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+        stamps = [(str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in there]
         rest = [self.data, self.labels, self.metric, stamps, self.parsed.attention]
         told.update(json.dumps(rest, sort_keys=True, default=str).encode())
         return told.hexdigest()[:24]
