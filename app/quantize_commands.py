@@ -47,6 +47,7 @@ def add(commands: Commands) -> None:
     )
     one.add_argument("model", type=Path)
     one.add_argument("-o", "--output", type=Path)
+    one.add_argument("--rules", action=_Rules, nargs=0, help="tell the rules, where they are from, and end")
     one.add_argument("--audit", action="store_true", help="only tell what of the model's own Q/DQ TensorRT refuses or "
                      "loses by; exit code 1 where anything is")  # fmt: skip
     one.add_argument("--calibration", type=Path, help="as calibrate writes it, or TensorRT's cache, in place of data")
@@ -145,6 +146,18 @@ def _measured(graph: Graph, parsed: argparse.Namespace) -> Calibration:
         made = plan(graph, options, parsed.batch, Path(folder))
         result = run_jobs(made, parsed.workers)
         return together(made, result, parsed.model.name, parsed.method, parsed.percentile)
+
+
+class _Rules(argparse.Action):
+    """Prints the rules of placement, as --help prints the options."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *ignored: object) -> None:
+        from graftwerk.backend.quantize.policy import RULES
+
+        for rule in RULES:
+            print_line(f"{rule.id}: {rule.title}. {rule.doc}")
+            print_line(f"    {rule.source}")
+        parser.exit()
 
 
 def _quantize(parsed: argparse.Namespace) -> int:

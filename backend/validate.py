@@ -27,6 +27,7 @@ from graftwerk.backend.jobs.protocol import job
 from graftwerk.backend.operations.registry import Operation, make, parameters, why_blocked
 from graftwerk.backend.operations.repair import ImportOpset, UniqueNames, missing_imports
 from graftwerk.backend.operations.unused import RemoveUnused
+from graftwerk.backend.quantize.audit import audit
 
 #: Nodes of one kind of problem that are listed; the last line counts the rest.
 MOST = 200
@@ -68,7 +69,7 @@ def prepare(graph: Graph, folder: Path) -> Validate:
     """Checks what is quickly checked, and writes the revision, without its large weights, for the job that does the
     rest. May run in a thread."""
     here = [_own(graph, problem) for problem in (*check(replace(graph, problems=())), *_of_file(graph))]
-    here += [*_imports(graph), *_unused(graph)]
+    here += [*_imports(graph), *_unused(graph), *_quantized(graph)]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "light.onnx"
     path.write_bytes(_light(graph).SerializeToString())
@@ -257,6 +258,20 @@ def _unused(graph: Graph) -> Iterator[Finding]:
     if fix:
         message = "There are nodes, weights or functions that no output needs"
         yield Finding(message, _idle(graph), "They cost space, and can't be seen in the engine", "warning", fix)
+
+
+def _quantized(graph: Graph) -> Iterator[Finding]:
+    """What TensorRT refuses, or loses by, in the Q/DQ of the model; what one operation repairs is one row. Scales that
+    are guesses are drawn as such, and no problem."""
+    found = [one for one in audit(graph) if one.rule != "guess"]
+    repairs = [one for one in found if one.repair]
+    if repairs:
+        first = repairs[0]
+        more = f", and {len(repairs) - 1} more" if len(repairs) > 1 else ""
+        yield Finding(f"{first.text}{more}", first.where, first.hint, "warning",
+                      _fix(graph, make("qdq.make_symmetric", {})))  # fmt: skip
+    for one in [one for one in found if not one.repair][:MOST]:
+        yield Finding(one.text, one.where, one.hint, "warning")
 
 
 def _idle(graph: Graph) -> str:

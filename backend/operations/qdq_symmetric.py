@@ -51,7 +51,8 @@ class MakeSymmetric(Operation):
 
     def blocked(self, graph: Graph) -> Reason | None:
         if not self._pairs(graph):
-            return Reason("Every Q/DQ pair is symmetric" if not self.nodes else "These pairs are symmetric")
+            text = "These pairs are symmetric" if self.nodes else "Every Q/DQ pair is symmetric"
+            return Reason(text, settled=True)
         return None
 
     def apply(self, edit: Edit) -> None:

@@ -41,10 +41,10 @@ RULES = {rule.id: rule for rule in (
     Rule("obstacle", "A pair keeps a layer from fusing with what is behind it", f"{_GUIDE}; {_MEASURED}: 1.27 and 1.15 "
          "ms, without 1.10"),
     Rule("junction", "Tensors that meet in a Concat have different scales", _GUIDE),
-    Rule("standing", "Q/DQ that run as kernels of their own", "the compiler's report"),
-    Rule("float_kernel", "Quantized factors in a kernel of floats", "the compiler's report"),
-    Rule("float_out", "INT8 goes in and float comes out, and is quantized again", "the compiler's report"),
-    Rule("conversions", "Kernels that only convert a datatype or a layout", "the compiler's report"),
+    Rule("standing", "Q/DQ that run as kernels of their own", "Seen in the compiler's report"),
+    Rule("float_kernel", "Quantized factors in a kernel of floats", "Seen in the compiler's report"),
+    Rule("float_out", "INT8 goes in and float comes out, and is quantized again", "Seen in the compiler's report"),
+    Rule("conversions", "Kernels that only convert a datatype or a layout", "Seen in the compiler's report"),
     Rule("channels", "Channels that miss the tensor cores", "NVIDIA deep learning performance guide: in INT8 they want "
          "multiples of 16"),
 )}  # fmt: skip

@@ -22,38 +22,47 @@ from graftwerk.backend.quantize.scales import COMPUTE, QuantizedType, channel_ax
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule by its switch in `Policy`, what it does and why."""
+    """A rule by its switch in `Policy`, what it does and why, and where that is said or was measured."""
 
     id: str
     title: str
     doc: str
+    source: str
 
 
+_GUIDE = "TensorRT developer guide, Working with Quantized Types"
+_PLACEMENT = f"{_GUIDE}: Q/DQ Layer-Placement Recommendations"
+_H200 = "TensorRT 8.6.0 on an H200, ResNet-50 at batch 32"
 RULES = (
     Rule(
         "weights", "Inputs and weights of linear layers",
         "Conv, ConvTranspose, Gemm and MatMul compute in INT8 where both factors are quantized: the activation with "
         "one scale, the weight with one for each output channel. The bias stays in float.",
+        f"{_PLACEMENT} (quantize all inputs of weighted operations); weights per channel: {_GUIDE}",
     ),
     Rule(
         "attention", "Products of two activations",
         "The batched products of attention read a softmax and projections, which lose more than weights do.",
+        f"{_PLACEMENT} (quantize all inputs); left off by default as a matter of accuracy",
     ),
     Rule(
         "residual", "The other branch of a residual Add",
         "An Add fuses into the convolution before it, in INT8, if what it adds is quantized as well. Left in float, "
         "that branch costs conversions and the Add a kernel: 18 reformats in ResNet-50 (TensorRT 8.6, H200).",
+        f"{_PLACEMENT} (quantize the residual input in skip connections); {_H200}: 1.44 ms, quantized 0.91 ms",
     ),
     Rule(
         "share", "One scale for what meets in a Concat",
         "A Concat is computed in INT8 without a conversion where all of its inputs have the same scale, the largest "
         "of theirs; with scales of their own each input is requantized.",
+        f"{_GUIDE}: Processing of Q/DQ Networks (scales at a Concat)",
     ),
     Rule(
         "above", "Above what only moves values",
         "MaxPool, Reshape, Transpose, Slice and their like give the same in INT8: a pair above them lets them move a "
         "quarter of the bytes. Only where all that reads them is quantized, and not above a MaxPool that the first "
         "convolution takes in.",
+        f"{_GUIDE}: Processing of Q/DQ Networks (Q/DQ commute with MaxPool and data movement); {_H200}: the first pool",
     ),
 )  # fmt: skip
 

@@ -66,3 +66,12 @@ def test_what_can_t_be_is_said(models: Path, tmp_path: Path, capsys: pytest.Capt
         assert main(arguments) == 3, arguments
         assert says in capsys.readouterr().err
     assert not Path(out).exists()
+
+
+def test_the_rules_are_told_with_their_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["quantize", "--rules"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert told.count("    TensorRT developer guide") == 5
+    assert "residual: The other branch of a residual Add" in told

@@ -11,6 +11,7 @@ from graftwerk.backend.graph.files import load
 from graftwerk.backend.graph.graph import Graph, Problem
 from graftwerk.backend.operations.registry import apply, make
 from graftwerk.backend.validate import Finding, new_errors, prepare, problems
+from tests.backend.operations.cases_quantize import unsigned
 from tests.clock import timed
 
 
@@ -129,6 +130,15 @@ def test_what_only_the_whole_model_tells(models: Path, tmp_path: Path) -> None:
     edit.model.ir_version = 2
     told = found(edit.commit(), tmp_path)
     assert [problem.severity for problem in told] == ["error"]
+
+
+def test_unsigned_pairs_come_with_their_repair(tmp_path: Path) -> None:
+    graph = unsigned()
+    (problem,) = [one for one in found(graph, tmp_path) if "symmetric" in one.message]
+    assert problem.severity == "warning"
+    assert "more" in problem.message
+    fixed = apply(problem.fix, graph)
+    assert not [one for one in found(fixed, tmp_path) if "symmetric" in one.message]
 
 
 def test_a_finding_survives_the_way_back_from_the_job() -> None:
