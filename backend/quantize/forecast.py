@@ -1,10 +1,10 @@
 """Which kernels TensorRT 8.6 makes of a graph with Q/DQ pairs, foretold by its rules of fusion, with no compiler.
 
-The rules are those of TensorRT's developer guide ("Processing of Q/DQ Networks", "Q/DQ Layer-Placement Recommendations") as they were
-seen to hold in engines of ResNet-50 (TensorRT 8.6, H200): a convolution takes in the Add and the activation behind it
-unless a pair stands between them; it writes INT8 if everything that reads it is quantized, and so is what the Add
-reads, and otherwise a kernel of its own converts for those that are. Compilers may do better: TensorRT-RTX 1.7 moves
-such pairs by itself.
+The rules are those of TensorRT's developer guide ("Processing of Q/DQ Networks", "Q/DQ Layer-Placement
+Recommendations") as they were seen to hold in engines of ResNet-50 (TensorRT 8.6, H200): a convolution takes in the Add
+and the activation behind it unless a pair stands between them; it writes INT8 if everything that reads it is quantized,
+and so is what the Add reads, and otherwise a kernel of its own converts for those that are. Compilers may do better:
+TensorRT-RTX 1.7 moves such pairs by itself.
 """
 
 from __future__ import annotations
